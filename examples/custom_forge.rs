@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
+    Base, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
     ForgePorts, HeadList, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeFile, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
@@ -35,8 +35,7 @@ impl Fixed {
 impl Heads for Fixed {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let one = |query: &HeadsQuery| {
-            let Subject::Branch(branch) = &self.branch;
-            let selected = query.branches.matches(branch);
+            let selected = query.subjects.matches(&self.branch);
             let heads: BTreeMap<_, _> =
                 selected.then(|| (self.branch.clone(), self.head.clone())).into_iter().collect();
             Ok(HeadsAnswer::Heads(HeadList { heads, ..HeadList::default() }))
@@ -62,7 +61,11 @@ impl Source for Fixed {
     /// There is one commit: nothing to compare it with but itself.
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         self.find(&query.repo, &query.to.sha)?;
-        self.find(&query.repo, &query.from)?;
+        let Base::Commit(from) = &query.from else {
+            let text = "it has no branches that could part";
+            return Err(ForgeError::new(ForgeErrorKind::Unsupported, text));
+        };
+        self.find(&query.repo, from)?;
         Ok(ChangedPaths::default())
     }
 

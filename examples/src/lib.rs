@@ -34,7 +34,7 @@ pub fn watch(root: &Path) -> Result<Watch, Box<dyn Error>> {
     let source = Source {
         forge: "forge".into(),
         repo: format!("file://{}/a.git", root.display()).parse()?,
-        branches: BranchSelector::new(["main"])?,
+        subjects: BranchSelector::new(["main"])?.into(),
     };
     let manifests = Manifests {
         forge: "forge".into(),

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_revision_is_shown_as_core_shows_it() {
         let one = sentry_core::testing::sample::revision(1);
-        assert_eq!(revision(one.subject.name(), one.sha.as_str()), one.to_string());
+        assert_eq!(revision(&one.subject.text(), one.sha.as_str()), one.to_string());
         assert_eq!(short(one.sha.as_str()), one.sha.short());
     }
 }

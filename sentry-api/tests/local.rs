@@ -30,7 +30,7 @@ impl Clock for Standing {
 
 fn facts(name: &str, branches: &[&str]) -> WatchFacts {
     let branches = BranchSelector::new(branches.iter().copied()).expect("patterns");
-    WatchFacts { name: sample::watch(name), branches, has_statuses: true }
+    WatchFacts { name: sample::watch(name), subjects: branches.into(), has_statuses: true }
 }
 
 async fn local(writes: &[Write]) -> (Arc<MemoryStore>, Local) {

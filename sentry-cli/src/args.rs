@@ -187,6 +187,8 @@ pub(crate) enum Command {
     Suspend(SuspendArgs),
     /// Resume a suspended watch
     Resume(ResumeArgs),
+    /// Copy a whole state, from a directory to a database or back
+    State(StateArgs),
     /// Open the page, or print where it is
     Open(OpenArgs),
     /// Send a test notification
@@ -297,6 +299,26 @@ pub(crate) struct DemoArgs {
     /// Serve the page on this machine afterwards, until Ctrl-C
     #[arg(long)]
     pub(crate) page: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// What to do with it
+    #[arg(value_name = "copy")]
+    pub(crate) what: StateAction,
+    /// What to copy: a state directory, or `postgres` for the database of the configuration
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) from: PathBuf,
+    /// Where to: the same, and there must be no state yet
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) to: PathBuf,
+}
+
+/// What is done with a whole state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateAction {
+    /// Copy it
+    Copy,
 }
 
 #[derive(Debug, Args)]

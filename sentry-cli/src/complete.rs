@@ -115,6 +115,7 @@ fn status() -> Status {
         notifications: Vec::new(),
         next: None,
         agent: None,
+        fleet: None,
     })
 }
 
@@ -123,10 +124,9 @@ fn ask<T>(question: impl AsyncFnOnce(&Source) -> Option<T>) -> Option<T> {
     let words = words(&std::env::args_os().collect::<Vec<_>>());
     let cli = Cli::try_parse_from(whom(&words)).ok()?;
     let ctx = Context::new(cli.global, Environment::from_process());
-    let source = ctx.source().ok()?;
     let runtime = crate::runtime().ok()?;
-    let answer = async { tokio::time::timeout(PATIENCE, question(&source)).await.ok().flatten() };
-    runtime.block_on(answer)
+    let asked = async { question(&ctx.source().await.ok()?).await };
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await.ok().flatten() })
 }
 
 /// A whole command line with what the words say of whom to ask.

@@ -13,14 +13,16 @@
 //! let config = sentry_config::load("sentry.yaml".as_ref(), &Environment::from_process())?;
 //! let state = compose::open_store("/var/lib/sentry".as_ref())?;
 //! let composition = Composition::new(config, state, &Redactor::new())?;
-//! composition.engine.run(&Stop::new()).await?;
+//! composition.run(&Stop::new()).await?;
 //! # Ok(())
 //! # }
 //! ```
 
 mod keys;
 mod page;
+mod place;
 mod receivers;
+mod shared;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -56,7 +58,9 @@ use sentry_server::page::Setup;
 use sentry_server::{Bounded, Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
+pub(crate) use place::{Place, StateError};
 pub(crate) use receivers::receivers;
+pub use shared::shared_store;
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +90,12 @@ pub enum ComposeError {
         /// Why.
         source: NotifyError,
     },
+    /// The state can't be set up: the address of its database, or a file that it needs.
+    #[error("can't use the database of `state.postgres`")]
+    State {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The parts don't fit together.
     #[error("can't set up the engine")]
     Engine(#[from] BuildError),
@@ -103,6 +113,7 @@ pub struct Composition {
     /// By name.
     pub(crate) deployers: BTreeMap<String, DeployerPorts>,
     state: State,
+    shared: Option<shared::Shared>,
     redactor: Redactor,
 }
 
@@ -138,7 +149,7 @@ impl Composition {
             builder = builder.watch(watch.clone());
         }
         let engine = builder.build()?;
-        Ok(Self { config, engine, forges, deployers, state, redactor })
+        Ok(Self { config, engine, forges, deployers, state, shared: None, redactor })
     }
 
     /// What people ask, answered from the state and by the engine.
@@ -150,7 +161,7 @@ impl Composition {
     /// The server of the engine: health, metrics, the page and the API if there is a token for them, and the webhooks of
     /// every forge that has a secret for them. It is ready to serve, and counts from now on.
     ///
-    /// `state_dir` is the directory whose size is shown; `None` for a state in memory. `counters` are those of the server
+    /// `state_dir` is the directory whose size is shown; `None` for a state in memory or in a database. `counters` are those of the server
     /// before it, if there was one.
     #[must_use]
     pub fn server(&self, state_dir: Option<&Path>, counters: Option<Counters>) -> Server {
@@ -193,7 +204,7 @@ pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
     let forge = |watch: &Watch| config.forge(&watch.source.forge);
     let facts = |watch: &Watch| WatchFacts {
         name: watch.name.clone(),
-        branches: watch.source.branches.clone(),
+        subjects: watch.source.subjects.clone(),
         has_statuses: forge(watch).is_none_or(|forge| forge.kind.is_hosted()),
     };
     config.watches.iter().map(facts).collect()

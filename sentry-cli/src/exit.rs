@@ -11,7 +11,7 @@ use sentry_core::error::{self, Error};
 use sentry_core::forge::ForgeError;
 use sentry_core::store::StoreError;
 
-use crate::compose::ComposeError;
+use crate::compose::{ComposeError, StateError};
 
 /// How the program ends. The numbers are a contract: scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,12 @@ impl Failure {
         Self(self.0.with_source(source))
     }
 
+    /// What a person can do, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint()
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -115,11 +121,28 @@ impl From<ComposeError> for Failure {
             ComposeError::Forge { source, .. } => source.hint(),
             ComposeError::Deployer { source, .. } => source.hint(),
             ComposeError::Receiver { source, .. } => source.hint(),
+            ComposeError::State { source } => {
+                source.downcast_ref::<StoreError>().and_then(StoreError::hint)
+            }
             ComposeError::Engine(_) => None,
         };
         let hint = hint.map(str::to_owned);
         let message = error.to_string();
         Self(Error::new(Exit::Usage, message).with_optional_hint(hint).with_source(error))
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Compose(error) => error.into(),
+            StateError::Store(error) => error.into(),
+            StateError::None(_) => Self::usage(error.to_string())
+                .with_hint("name the state directory that an agent used, or `postgres`"),
+            StateError::Copy(_) => Self::usage(error.to_string())
+                .with_source(error)
+                .with_hint("the old state is as it was; copy to a place where no state is"),
+        }
     }
 }
 

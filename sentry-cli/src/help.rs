@@ -121,6 +121,16 @@ const COMMANDS: &[(&str, Examples)] = &[
     ),
     ("resume", &[("sentry resume qa", "End the suspension now")]),
     (
+        "state",
+        &[
+            (
+                "sentry state copy --from /var/lib/sentry --to postgres",
+                "Move to the database that the configuration names",
+            ),
+            ("sentry state copy --from postgres --to ./state", "Move back to a directory"),
+        ],
+    ),
+    (
         "open",
         &[
             ("sentry open qa", "Open the page of the watch qa"),

@@ -17,8 +17,10 @@ pub use crate::words::{GitClient, LogLevel, Polling, ReceiverKind, TokenKind, To
 /// A whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the state is kept, if the file says so.
+    /// The directory that the state is kept in, if the file names one.
     pub state_dir: Option<PathBuf>,
+    /// The database that the state is kept in, if the file names one; then every watch has the native deployer.
+    pub postgres: Option<PostgresState>,
     /// How much is logged.
     pub log_level: LogLevel,
     /// How many deliveries may run at the same time.
@@ -51,13 +53,14 @@ impl Config {
         values.chain(passwords.map(|(_, password)| password))
     }
 
-    /// Every file that holds a secret: tokens, keys, addresses of receivers.
+    /// Every file that holds a secret: tokens, keys, addresses of receivers, the database's password.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
         let files = self.sources().filter_map(|source| match source {
             SecretSource::Value(_) => None,
             SecretSource::File(path) => Some(path.as_path()),
         });
-        files.chain(self.forges.iter().filter_map(|forge| match &forge.auth {
+        let database = self.postgres.as_ref().and_then(|it| it.password_file.as_deref());
+        files.chain(database).chain(self.forges.iter().filter_map(|forge| match &forge.auth {
             ForgeAuth::App { private_key_file, .. } => Some(private_key_file.as_path()),
             ForgeAuth::Token(_) | ForgeAuth::Anonymous => None,
         }))
@@ -81,6 +84,17 @@ impl Config {
     pub fn forge(&self, name: &str) -> Option<&ForgeConfig> {
         self.forges.iter().find(|forge| forge.name == name)
     }
+}
+
+/// A state in PostgreSQL, which many processes share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresState {
+    /// Where it is, without a password: `postgres://USER@HOST:5432/DATABASE`.
+    pub url: String,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The file with the password, read again for each new connection.
+    pub password_file: Option<PathBuf>,
 }
 
 /// What is served over HTTP.

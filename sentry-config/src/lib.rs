@@ -45,8 +45,8 @@ use std::path::{Path, PathBuf};
 
 pub use config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, GitClient, LogLevel,
-    Polling, ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig, TokenConfig,
-    TokenKind, TokenRight,
+    Polling, PostgresState, ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig,
+    TokenConfig, TokenKind, TokenRight,
 };
 pub use environment::Environment;
 pub use locate::{NotFound, locate};
@@ -54,12 +54,13 @@ pub use place::{At, Place};
 pub use print::to_long_form;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
-pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
+pub use values::{Kinds, Namespaces, Pulls, SecretName, SecretText, Span, Tags, Texts};
 pub use words::{DeployerWord, Word};
 
 use interpolate::Variables;
 use node::{Kind, Node};
 use problem::Report;
+use raw::RawKept;
 
 /// No configuration is larger: what is, is no configuration. In bytes; twenty thousand watches take some 6 MiB.
 pub const MAX_SIZE: usize = 64 << 20;
@@ -89,14 +90,47 @@ pub enum LoadError {
 /// A file that can't be read, or every problem of the configuration.
 pub fn load(path: &Path, env: &Environment) -> Result<Config, LoadError> {
     let text = read(path)?;
-    let dotenv_path = path.with_file_name(".env");
-    let (dotenv, bad_lines) = if dotenv_path.is_file() {
-        environment::dotenv(&dotenv_path.display().to_string(), &read(&dotenv_path)?)
-    } else {
-        Default::default()
-    };
+    let (dotenv, bad_lines) = beside(path)?;
     parse_with(&text, &path.display().to_string(), env, &dotenv, bad_lines)
         .map_err(LoadError::Problems)
+}
+
+/// The database that a file keeps the state in, if it names one. Nothing else of the file needs to be right, or to have its
+/// variables set: who only asks has no tokens.
+///
+/// # Errors
+/// A file that can't be read, or every problem of its `state`.
+pub fn database(path: &Path, env: &Environment) -> Result<Option<PostgresState>, LoadError> {
+    let (text, name) = (read(path)?, path.display().to_string());
+    let (dotenv, _) = beside(path)?;
+    let mut report = Report::new(&name, &text);
+    let node = node::parse(&text, &mut report).map(|mut node| {
+        overrides::apply(&mut node, &env.vars, &mut report);
+        if let Kind::Map(entries) = &mut node.kind {
+            entries.retain(|(key, _)| RawKept::KEYS.contains(&key.text.as_str()));
+        }
+        interpolate::fill(
+            &mut node,
+            "",
+            &Variables { environment: &env.vars, dotenv: &dotenv },
+            &mut report,
+        );
+        node
+    });
+    let raw = node.and_then(|node| read::root::<RawKept>(&node, &mut report));
+    let base = path.parent().unwrap_or(Path::new(""));
+    let found = raw.and_then(|raw| resolve::database(raw, env, base, &mut report));
+    report.finish().map_err(LoadError::Problems)?;
+    Ok(found)
+}
+
+/// What a `.env` beside a file sets, and which of its lines are wrong.
+fn beside(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Problem>), LoadError> {
+    let path = path.with_file_name(".env");
+    if !path.is_file() {
+        return Ok(Default::default());
+    }
+    Ok(environment::dotenv(&path.display().to_string(), &read(&path)?))
 }
 
 /// Reads one byte more than is allowed, so that a file that is too large is seen and not read.

@@ -1,15 +1,17 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
+use sentry_core::pull::PullSelector;
 use sentry_core::remote::RemoteRules;
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting, Watch,
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting,
+    SubjectSelector, Watch,
 };
 use serde_json::{Value, json};
 
 use crate::config::{
-    Config, DeployerKind, ForgeAuth, ForgeConfig, GitClient, Polling, ReceiverConfig, ServerConfig,
-    TokenConfig, TokenKind,
+    Config, DeployerKind, ForgeAuth, ForgeConfig, GitClient, Polling, PostgresState,
+    ReceiverConfig, ServerConfig, TokenConfig, TokenKind,
 };
 use crate::environment::is_name;
 use crate::resolve::SERVER_TOKENS;
@@ -21,6 +23,9 @@ pub fn to_long_form(config: &Config) -> String {
     let mut out = Lines::default();
     if let Some(dir) = &config.state_dir {
         out.put("state_dir", dir.display().to_string());
+    }
+    if let Some(postgres) = &config.postgres {
+        out.nest("state", |out| out.nest("postgres", |out| write_postgres(out, postgres)));
     }
     out.put("log_level", config.log_level.as_str());
     out.put("max_parallel", config.max_parallel.get());
@@ -81,6 +86,16 @@ impl Lines {
         self.dash = true;
         inside(self);
         self.indent -= 2;
+    }
+}
+
+fn write_postgres(out: &mut Lines, postgres: &PostgresState) {
+    let PostgresState { url, ca_file, password_file } = postgres;
+    out.put("url", escaped(url));
+    for (key, file) in [("ca_file", ca_file), ("password_file", password_file)] {
+        if let Some(file) = file {
+            out.put(key, file.display().to_string());
+        }
     }
 }
 
@@ -232,18 +247,48 @@ fn escaped(text: &str) -> String {
     text.replace("${", "$${")
 }
 
+fn write_pulls(out: &mut Lines, pulls: &PullSelector) {
+    let PullSelector { target, skips_drafts, need, without } = pulls;
+    if let Some(target) = target {
+        out.put("target", target.patterns().collect::<Vec<_>>());
+    }
+    out.put("drafts", if *skips_drafts { "skip" } else { "run" });
+    if need.is_empty() && without.is_empty() {
+        return;
+    }
+    out.nest("labels", |out| {
+        for (key, labels) in [("need", need), ("without", without)] {
+            if !labels.is_empty() {
+                out.put(key, labels.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        }
+    });
+}
+
 fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     out.put("name", watch.name.as_str());
     out.nest("source", |out| {
         out.put("forge", watch.source.forge.as_str());
         out.put("url", watch.source.repo.as_str());
-        out.put("branches", watch.source.branches.patterns().collect::<Vec<_>>());
+        let SubjectSelector { branches, tags, pulls } = &watch.source.subjects;
+        if let Some(branches) = branches {
+            out.put("branches", branches.patterns().collect::<Vec<_>>());
+        }
+        match tags.as_ref().map(|tags| (tags, tags.range())) {
+            None => {}
+            Some((_, Some(range))) => out.nest("tags", |out| out.put("semver", range)),
+            Some((tags, None)) => out.put("tags", tags.patterns().collect::<Vec<_>>()),
+        }
+        if let Some(pulls) = pulls {
+            out.nest("pull_requests", |out| write_pulls(out, pulls));
+        }
     });
     out.nest("manifests", |out| {
         out.put("forge", watch.manifests.forge.as_str());
         out.put("url", watch.manifests.repo.as_str());
         let name = |branch: &ManifestsBranch| match branch {
             ManifestsBranch::SourceBranch => "{source_branch}".to_owned(),
+            ManifestsBranch::TargetBranch => "{target_branch}".to_owned(),
             ManifestsBranch::Named(name) => name.to_string(),
         };
         out.put("branch", watch.manifests.branches.iter().map(name).collect::<Vec<_>>());

@@ -17,9 +17,10 @@ use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
-use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
+use crate::values::{Kinds, Namespaces, Pulls, SecretName, SecretText, Span, Tags, Texts};
 use crate::words::{
-    DeployerWord, GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight, Word,
+    DeployerWord, Drafts, Forks, GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight,
+    Word,
 };
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
@@ -113,6 +114,8 @@ raw! {
     RawLong {
         /// The state directory.
         state_dir "state_dir": String,
+        /// A state that many processes share, in the place of a directory.
+        state "state": RawState,
         /// The log level. Default `info`.
         log_level "log_level": Word<LogLevel>,
         /// How many deliveries may run at the same time. Default 4.
@@ -127,6 +130,36 @@ raw! {
         forges "forges": BTreeMap<String, At<RawForge>>,
         /// The rules.
         watches "watches": Vec<At<RawWatch>>,
+    }
+}
+
+raw! {
+    /// What a file says of its state.
+    RawKept {
+        /// The state directory.
+        state_dir "state_dir": String,
+        /// A state that many processes share, in the place of a directory.
+        state "state": RawState,
+    }
+}
+
+raw! {
+    /// Where the state is, if not in a directory.
+    RawState {
+        /// In a PostgreSQL database. Every watch then needs `deployer: native`.
+        postgres "postgres": RawPostgres,
+    }
+}
+
+raw! {
+    /// A PostgreSQL database, version 14 or newer.
+    RawPostgres {
+        /// Where it is: `postgres://USER@HOST:5432/DATABASE`. Never with a password.
+        url "url": String,
+        /// Certificates (PEM) to trust in addition to the system's.
+        ca_file "ca_file": String,
+        /// A file with the password; reread for each new connection.
+        password_file "password_file": String,
     }
 }
 
@@ -387,7 +420,7 @@ rules! {
 }
 
 raw! {
-    /// Repository A and its branches.
+    /// Repository A, and what of it is watched.
     RawSource {
         /// A name from `forges`; optional if the URL's host matches exactly one.
         forge "forge": String,
@@ -395,6 +428,34 @@ raw! {
         url "url": String,
         /// Exact names and globs: `main,release/*`, or a list.
         branches "branches": Texts,
+        /// Tags: exact names and globs as for branches, or a range of versions, `{semver: ">=1.2"}`. Default: none.
+        tags "tags": Tags,
+        /// Pull requests (GitLab: merge requests): `true`, or which of them. Never those of forks. Default: none.
+        pull_requests "pull_requests": Pulls,
+    }
+}
+
+raw! {
+    /// Which pull requests are watched.
+    RawPulls {
+        /// The branches that they are to be merged into: exact names and globs. Default: any.
+        target "target": Texts,
+        /// Whether drafts run. Default `run`.
+        drafts "drafts": Word<Drafts>,
+        /// Labels that must, and must not, be there.
+        labels "labels": RawLabels,
+        /// What those of forks may do. Default `never`, and nothing else yet.
+        forks "forks": Word<Forks>,
+    }
+}
+
+raw! {
+    /// Conditions on labels.
+    RawLabels {
+        /// All of these must be there.
+        need "need": Texts,
+        /// None of these may be there.
+        without "without": Texts,
     }
 }
 
@@ -467,7 +528,7 @@ impl Read for RawConfig {
         };
         let has = |name: &str| entries.iter().find(|(key, _)| key.text == name);
         let short = SHORT_ONLY.iter().find_map(|name| has(name));
-        let (long, forges) = (has("watches"), has("forges"));
+        let (long, forges) = (has("watches"), has("forges").or_else(|| has("state")));
         let mut node = Cow::Borrowed(node);
         // The odd one out is told, and the rest read for what else may be wrong in it.
         let (odd, belongs) =

@@ -12,7 +12,8 @@ use sentry_core::watch::GroupKind;
 use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
-use crate::read::{Read, nearest_hint, wrong_type};
+use crate::raw::RawPulls;
+use crate::read::{Fields, Read, nearest_hint, wrong_type};
 
 /// Gives a type that has no schema of its own one that stands where it is used.
 macro_rules! inline_schema {
@@ -117,6 +118,84 @@ impl Read for Texts {
             return None;
         }
         Some(Self(texts))
+    }
+}
+
+/// `pull_requests`: `true`, `false`, or which of them.
+#[derive(Debug, Clone)]
+pub enum Pulls {
+    /// None.
+    None,
+    /// These.
+    Some(Box<RawPulls>),
+}
+
+impl JsonSchema for Pulls {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Pulls".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let some = generator.subschema_for::<RawPulls>();
+        json_schema!({"anyOf": [{"type": "boolean"}, some]})
+    }
+}
+
+impl Read for Pulls {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        match node.kind {
+            Kind::Bool(true) => Some(Self::Some(Box::default())),
+            Kind::Bool(false) => Some(Self::None),
+            Kind::Map(_) => RawPulls::read(node, place, report).map(|raw| Self::Some(raw.into())),
+            _ => {
+                let hint = "write true, or a mapping with target, drafts, labels or forks";
+                wrong_type(node, place, "true or a mapping", hint, report);
+                None
+            }
+        }
+    }
+}
+
+/// `tags`: names and globs as of branches, or `{semver: RANGE}`.
+#[derive(Debug, Clone)]
+pub enum Tags {
+    /// Names and globs.
+    Named(Texts),
+    /// A range of versions.
+    Versions(At<String>),
+}
+
+inline_schema!(Tags, "Tags", {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+        {"type": "object", "properties": {"semver": {"type": "string", "minLength": 1}},
+            "required": ["semver"], "additionalProperties": false}
+    ]
+});
+
+impl Read for Tags {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) => {
+                let fields = Fields::open(node, place, &["semver"], report)?;
+                let range = fields.get("semver", report);
+                if entries.is_empty() {
+                    report.missing(place, "semver", "write a range: {semver: \">=1.2\"}");
+                }
+                range.map(Self::Versions)
+            }
+            Kind::Text { .. } | Kind::List(_) => Texts::read(node, place, report).map(Self::Named),
+            _ => {
+                let hint = "write names in quotes: [\"v*\"], or {semver: \">=1.2\"}";
+                wrong_type(node, place, "a string, a list or {semver: …}", hint, report);
+                None
+            }
+        }
     }
 }
 

@@ -67,6 +67,24 @@ closed_list! {
 }
 
 closed_list! {
+    /// Whether draft pull requests run.
+    pub enum Drafts, Run by default {
+        /// As others do.
+        Run = "run",
+        /// Not until they are ready for review.
+        Skip = "skip",
+    }
+}
+
+closed_list! {
+    /// What pull requests of forks may do.
+    pub enum Forks, Never by default {
+        /// Nothing.
+        Never = "never",
+    }
+}
+
+closed_list! {
     /// How much is logged.
     pub enum LogLevel {
         /// Every call to a forge as well.

@@ -918,6 +918,54 @@ const CASES: &[Case] = &[
         "https://host",
     ),
     ("[main]", "[]", 11, 17, "watches[0].source.branches", "is empty", "at least one"),
+    (
+        "branches: [main]",
+        "tags: ['v*', 'a[b']",
+        11,
+        20,
+        "watches[0].source.tags[1]",
+        "unclosed",
+        "glob such as v*",
+    ),
+    (
+        "branches: [main]",
+        "tags: {semver: '>=x'}",
+        11,
+        22,
+        "watches[0].source.tags.semver",
+        "unexpected character",
+        "Cargo's notation",
+    ),
+    (
+        "branches: [main]",
+        "tags: {range: '1'}",
+        11,
+        14,
+        "watches[0].source.tags.range",
+        "unknown key",
+        "semver",
+    ),
+    (
+        "branches: [main]",
+        "tags: {}",
+        11,
+        13,
+        "watches[0].source.tags.semver",
+        "is missing",
+        ">=1.2",
+    ),
+    (
+        "branches: [main]",
+        "tags: refs/tags/v1",
+        11,
+        13,
+        "watches[0].source.tags",
+        "full ref name",
+        "tag's name: v1",
+    ),
+    ("branches: [main]", "tags: ['!v0.*']", 11, 13, "watches[0].source.tags", "exclusions", "v*"),
+    ("branches: [main]", "tags: 1", 11, 13, "watches[0].source.tags", "is a number", "in quotes"),
+    ("      branches: [main]\n", "", 9, 7, "watches[0].source.branches", "is missing", "name tags"),
     ("[main]", "''", 11, 17, "watches[0].source.branches", "is empty", "at least one"),
     (
         "[main]",
@@ -1152,6 +1200,17 @@ fn any_two_slips_of_the_short_form_are_both_told_and_nothing_else() {
             assert_eq!(both, expected, "{by} and {other_by}");
         }
     }
+}
+
+#[test]
+fn a_tag_needs_a_fixed_branch_of_b() {
+    let text =
+        long("branches: [main]", "tags: 'v*'").replace("branch: main", "branch: '{source_branch}'");
+    let problems = problems_of(&text);
+    let problem = problems.iter().next().unwrap();
+    let place = (problems.count(), problem.line, problem.path.as_str());
+    assert_eq!(place, (1, 14, "watches[0].manifests.branch"));
+    assert!(problem.hint.contains("a fixed branch"), "{problem}");
 }
 
 #[test]

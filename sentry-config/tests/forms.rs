@@ -77,7 +77,7 @@ fn the_short_form_becomes_one_watch() {
     let config = good(SHORT, &[]);
     let [watch] = &config.watches[..] else { panic!("{:?}", config.watches) };
     assert_eq!(watch.name.as_str(), "default");
-    assert_eq!(watch.source.branches.to_string(), "main, develop");
+    assert_eq!(watch.source.subjects.to_string(), "main, develop");
     assert_eq!((watch.source.forge.as_str(), watch.manifests.forge.as_str()), ("github", "gitlab"));
     assert_eq!(watch.manifests.dir.as_str(), ".tekton");
     assert_eq!(watch.cluster.context.as_deref(), Some("default"));
@@ -248,6 +248,27 @@ fn a_forge_is_fetched_from_within_unless_its_file_says_otherwise() {
 }
 
 #[test]
+fn tags_are_names_or_a_range_and_are_printed_so() {
+    let both = r#"branches: ["main", "release/*"]"#;
+    for (written, selection) in [
+        ("tags: 'v*'", "tags v*"),
+        ("tags: 'v*,!v0.*'", "tags v*, tags !v0.*"),
+        ("tags: [v1, 'nightly-*']", "tags v1, tags nightly-*"),
+        ("tags: {semver: '>=1.2, <2'}", "tags {semver: >=1.2, <2}"),
+        ("branches: main, tags: {semver: '*'}", "main, tags {semver: *}"),
+    ] {
+        let config = good(&LONG.replace(both, written), &[]);
+        assert_eq!(config.watches[0].source.subjects.to_string(), selection);
+        let printed = to_long_form(&config);
+        assert_eq!(
+            good(&printed.replace("[secret]", "http://proxy"), &[]).watches,
+            config.watches,
+            "{printed}"
+        );
+    }
+}
+
+#[test]
 fn a_watch_may_let_sentry_make_the_secret_and_is_printed_so() {
     let config = good(&format!("{SHORT}git_auth_secret: {{per_run: true}}\n"), &[]);
     assert_eq!(config.watches[0].reading.git_auth_secret, GitAuthSecret::PerRun);
@@ -273,7 +294,7 @@ watches:
     let config = good(text, &[]);
     let [one, two] = &config.watches[..] else { panic!("{:?}", config.watches) };
     assert_eq!(one.manifests, two.manifests);
-    assert_eq!(two.source.branches.to_string(), "dev");
+    assert_eq!(two.source.subjects.to_string(), "dev");
     assert_eq!(two.source.repo, one.source.repo);
     assert_eq!(two.cluster.to_string(), "namespace other");
     assert_eq!((two.variables["a"].as_str(), two.variables["b"].as_str()), ("x", "y"));
@@ -383,7 +404,7 @@ fn overrides_come_from_double_underscores_only() {
             ("SENTRY_LOG", "x"),
         ],
     );
-    assert_eq!(config.watches[0].source.branches.to_string(), "a, b");
+    assert_eq!(config.watches[0].source.subjects.to_string(), "a, b");
     assert_eq!(config.watches[0].timing.timeout, Duration::from_secs(60));
     assert_eq!(config.watches[1].cluster.namespace.as_str(), "123");
     assert!(config.secrets().any(|s| s.expose() == "has-${NOTHING}-to-fill"));

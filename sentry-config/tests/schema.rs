@@ -87,6 +87,8 @@ fn what_the_reader_refuses_by_its_shape_the_schema_refuses_as_well() {
         ("team: qa", "team: 1"),
         ("allow_kinds: tekton", "notify: [{type: pager}]"),
         ("log_level: info", "notify: [chat]"),
+        ("log_level: info", "state: {postgres: 'postgres://ada@db/ci'}"),
+        ("log_level: info", "state: {postgres: {password: x}}"),
     ] {
         assert!(SAMPLE.contains(line), "{line}");
         assert!(!file_fits(&SAMPLE.replacen(line, by, 1)), "{by}");

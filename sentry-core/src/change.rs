@@ -1,16 +1,19 @@
 //! Compares what a forge reported with the cursors. Pure: the same cursors and heads give the same answer.
 
-use std::collections::BTreeMap;
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::Reason;
+use crate::forge::PullChanges;
+use crate::pull::{PullNumber, PullRequest};
 use crate::repo::CommitSha;
 use crate::store::WatchState;
 use crate::subject::Subject;
-use crate::watch::{BranchSelector, OnFirstSight, Watch};
+use crate::watch::{OnFirstSight, SubjectSelector, Watch};
 
-/// What a poll found out about one branch.
+/// What a poll found out about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// Seen for the first time and recorded: nothing is delivered until it moves.
@@ -23,16 +26,16 @@ pub enum Finding {
         /// The head before that was still to be delivered, if there was one: it is superseded.
         unsettled: Option<CommitSha>,
     },
-    /// The branch was deleted.
+    /// It was deleted.
     Gone {
         /// The head that was still to be delivered, if there was one.
         unsettled: Option<CommitSha>,
     },
-    /// The watch no longer selects the branch.
+    /// The watch no longer selects it.
     Forgotten,
 }
 
-/// One branch that changed: its new state, and what happened.
+/// One subject that changed: its new state, and what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
     /// The state to keep.
@@ -57,26 +60,111 @@ pub fn detect(
     let known = known.filter(|k| !k.patterns.is_empty());
     let same_repo = known.is_none_or(|k| k.repo.is_same_place(&watch.source.repo));
     let mut sightings = Vec::new();
+    let mut head_of = in_step(heads);
     for (subject, state) in cursors {
-        let selected = watch.source.selects(subject);
-        if !selected || (!same_repo && !heads.contains_key(subject)) {
+        let is_pull = matches!(subject, Subject::PullRequest(_));
+        if is_pull && same_repo && watch.source.subjects.matches(subject) {
+            // They are told apart.
+            continue;
+        }
+        let selected = watch.source.subjects.matches(subject);
+        let has_head = head_of(subject).is_some();
+        if !selected || (!same_repo && !has_head) {
             sightings.push(Sighting { state: Cursors::clone(state), finding: Finding::Forgotten });
-        } else if !heads.contains_key(subject) && state.gone.is_none() {
+        } else if !has_head && state.gone.is_none() {
             let unsettled = state.is_change().then(|| state.observed.sha.clone());
             let state = Cursors { gone: Some(now), parked: None, ..Cursors::clone(state) };
             sightings.push(Sighting { state, finding: Finding::Gone { unsettled } });
         }
     }
-    for (subject, sha) in heads.iter().filter(|(s, _)| watch.source.selects(s)) {
+    let read =
+        |known: &WatchState| SubjectSelector::read(known.patterns.iter().map(String::as_str)).ok();
+    let selected_before = LazyCell::new(|| known.and_then(read));
+    let mut cursors_of = in_step(cursors);
+    for (subject, sha) in heads.iter().filter(|(s, _)| watch.source.subjects.matches(s)) {
         let mark = Mark { sha: sha.clone(), at: now };
-        let before = cursors.get(subject).filter(|_| same_repo);
+        let before = cursors_of(subject).filter(|_| same_repo);
         sightings.extend(match before {
             Some(state) if state.gone.is_none() => moved(state, mark),
             Some(state) => Some(reborn(state, mark)),
-            None => Some(first_sight(watch, known, subject, mark)),
+            None => {
+                let selected = || selected_before.as_ref().is_some_and(|s| s.matches(subject));
+                Some(first_sight(watch, known, selected, subject, mark))
+            }
         });
     }
     sightings
+}
+
+/// Finds what a map holds, for one who asks in its order: both go through once, where thousands of lookups would each go
+/// through a tree.
+fn in_step<'a, V>(map: &'a BTreeMap<Subject, V>) -> impl FnMut(&Subject) -> Option<&'a V> {
+    let mut rest = map.iter().peekable();
+    move |subject| {
+        while rest.next_if(|(before, _)| *before < subject).is_some() {}
+        rest.next_if(|(this, _)| *this == subject).map(|(_, value)| value)
+    }
+}
+
+/// Compares what a forge told of pull requests with the cursors of a watch that selects some.
+///
+/// As they are selected by what is known of them, one that is closed and one that is not selected any more are both gone,
+/// and one that comes back is a change. So is another branch that one is to be merged into, and labels, which runs may be
+/// for: then it is judged again, and runs that it has had are not made again.
+#[must_use]
+pub fn detect_pulls(
+    watch: &Watch,
+    known: Option<&WatchState>,
+    cursors: &BTreeMap<Subject, Box<Cursors>>,
+    changes: &PullChanges,
+    now: Timestamp,
+) -> Vec<Sighting> {
+    let Some(selector) = &watch.source.subjects.pulls else { return Vec::new() };
+    let same_repo = known.is_none_or(|k| k.repo.is_same_place(&watch.source.repo));
+    let before = known.and_then(|k| k.pulls.as_deref());
+    let selected: BTreeMap<Subject, &PullRequest> = changes
+        .open
+        .iter()
+        .filter(|pull| selector.matches(pull))
+        .map(|pull| (pull.number.clone().into(), pull))
+        .collect();
+    let told = changes.open.iter().map(|pull| &pull.number).chain(&changes.closed);
+    let told: BTreeSet<&PullNumber> = told.collect();
+    let mut sightings = Vec::new();
+    for (subject, state) in cursors {
+        let Subject::PullRequest(number) = subject else { continue };
+        let is_told = changes.is_whole || told.contains(number);
+        if is_told && !selected.contains_key(subject) && state.gone.is_none() {
+            let unsettled = state.is_change().then(|| state.observed.sha.clone());
+            let state = Cursors { gone: Some(now), parked: None, ..Cursors::clone(state) };
+            sightings.push(Sighting { state, finding: Finding::Gone { unsettled } });
+        }
+    }
+    for (subject, pull) in &selected {
+        let mark = Mark { sha: pull.head.clone(), at: now };
+        let sighting = match cursors.get(subject).filter(|_| same_repo) {
+            Some(state) if state.gone.is_some() => Some(reborn(state, mark)),
+            Some(state) if is_judged_again(state, pull) => {
+                let unsettled = state.is_change().then(|| state.observed.sha.clone());
+                let unsettled = unsettled.filter(|sha| *sha != pull.head);
+                Some(Sighting { finding: Finding::Moved { unsettled }, ..reborn(state, mark) })
+            }
+            Some(state) => moved(state, mark),
+            None => {
+                let was_selected = || before == Some(selector.to_string().as_str());
+                Some(first_sight(watch, known, was_selected, subject, mark))
+            }
+        };
+        sightings.extend(sighting.map(|mut sighting| {
+            sighting.state.pull = Some(Box::new(PullRequest::clone(pull)));
+            sighting
+        }));
+    }
+    sightings
+}
+
+fn is_judged_again(state: &Cursors, pull: &PullRequest) -> bool {
+    state.pull.as_ref().is_none_or(|known| !known.is_judged_as(pull))
 }
 
 fn moved(state: &Cursors, head: Mark) -> Option<Sighting> {
@@ -88,7 +176,7 @@ fn moved(state: &Cursors, head: Mark) -> Option<Sighting> {
     Some(Sighting { state, finding: Finding::Moved { unsettled } })
 }
 
-/// A deleted branch that reappears is a change, even at the commit it had.
+/// What was gone and reappears is a change, even at the commit it had.
 fn reborn(state: &Cursors, head: Mark) -> Sighting {
     let state = Cursors::first_seen(state.watch.clone(), state.subject.clone(), head);
     Sighting { state, finding: Finding::Moved { unsettled: None } }
@@ -97,6 +185,7 @@ fn reborn(state: &Cursors, head: Mark) -> Sighting {
 fn first_sight(
     watch: &Watch,
     known: Option<&WatchState>,
+    selected_before: impl FnOnce() -> bool,
     subject: &Subject,
     head: Mark,
 ) -> Sighting {
@@ -106,7 +195,11 @@ fn first_sight(
         Some(k) if !k.repo.is_same_place(&watch.source.repo) => {
             Some("the watch's source repository changed")
         }
-        Some(k) if !selected_before(k, subject) => Some("the watch's branches were widened"),
+        Some(_) if !selected_before() => Some(match subject {
+            Subject::Branch(_) => "the watch's branches were widened",
+            Subject::Tag(_) => "the watch's tags were widened",
+            Subject::PullRequest(_) => "the watch's pull requests were widened",
+        }),
         Some(_) => None,
     };
     match why {
@@ -115,47 +208,75 @@ fn first_sight(
             state.passed = Some(Passed { mark: head, reason: Reason::Baseline });
             Sighting { state, finding: Finding::Baseline { why } }
         }
-        // A branch that appears later and that the watch already selected is a change.
+        // One that appears later and that the watch already selected is a change.
         _ => Sighting { state, finding: Finding::Moved { unsettled: None } },
     }
 }
 
-fn selected_before(known: &WatchState, subject: &Subject) -> bool {
-    let Subject::Branch(branch) = subject;
-    BranchSelector::new(known.patterns.iter().map(String::as_str)).is_ok_and(|s| s.matches(branch))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::cursor::Parked;
     use crate::ids::DeliveryId;
-    use crate::watch::sample::watch;
+    use crate::watch::{BranchSelector, TagSelector, sample};
 
     fn sha(digit: char) -> CommitSha {
         digit.to_string().repeat(40).parse().unwrap()
     }
 
-    fn on(branch: &str) -> Subject {
-        Subject::Branch(branch.parse().unwrap())
+    /// A kind of subjects, by what comes before a name in a text.
+    #[derive(Debug, Clone, Copy)]
+    enum Of {
+        Branches,
+        Tags,
     }
 
-    fn heads(list: &[(&str, char)]) -> BTreeMap<Subject, CommitSha> {
-        list.iter().map(|(branch, c)| (on(branch), sha(*c))).collect()
+    const EACH: [Of; 2] = [Of::Branches, Of::Tags];
+
+    impl Of {
+        fn on(self, name: &str) -> Subject {
+            match self {
+                Self::Branches => Subject::Branch(name.parse().unwrap()),
+                Self::Tags => Subject::Tag(name.parse().unwrap()),
+            }
+        }
+
+        fn watch(self, patterns: &[&str]) -> Watch {
+            let patterns = patterns.iter().copied();
+            let subjects = match self {
+                Self::Branches => BranchSelector::new(patterns).unwrap().into(),
+                Self::Tags => {
+                    let tags = Some(TagSelector::names(patterns).unwrap());
+                    SubjectSelector { tags, ..SubjectSelector::default() }
+                }
+            };
+            let mut watch = sample::watch("qa", &["main"]);
+            watch.source.subjects = subjects;
+            watch
+        }
+
+        fn memory(self) -> Memory {
+            Memory { of: self, cursors: BTreeMap::new() }
+        }
     }
 
     fn known(watch: &Watch) -> WatchState {
         WatchState {
             watch: watch.name.clone(),
             repo: watch.source.repo.clone(),
-            patterns: watch.source.branches.patterns().map(str::to_owned).collect(),
+            patterns: watch.source.subjects.patterns().map(Cow::into_owned).collect(),
             unreachable: None,
+            pulls: None,
         }
     }
 
     /// Keeps what `detect` says, as the engine does.
-    #[derive(Default)]
-    struct Memory(BTreeMap<Subject, Box<Cursors>>);
+    struct Memory {
+        of: Of,
+        cursors: BTreeMap<Subject, Box<Cursors>>,
+    }
 
     impl Memory {
         fn see(
@@ -164,27 +285,28 @@ mod tests {
             known: Option<&WatchState>,
             list: &[(&str, char)],
         ) -> Vec<Finding> {
-            let found = detect(watch, known, &self.0, &heads(list), Timestamp::UNIX_EPOCH);
+            let heads = list.iter().map(|(name, c)| (self.of.on(name), sha(*c))).collect();
+            let found = detect(watch, known, &self.cursors, &heads, Timestamp::UNIX_EPOCH);
             for s in &found {
                 if s.finding == Finding::Forgotten {
-                    self.0.remove(&s.state.subject);
+                    self.cursors.remove(&s.state.subject);
                 } else {
-                    self.0.insert(s.state.subject.clone(), Box::new(s.state.clone()));
+                    self.cursors.insert(s.state.subject.clone(), Box::new(s.state.clone()));
                 }
             }
             found.into_iter().map(|s| s.finding).collect()
         }
 
-        fn deliver(&mut self, branch: &str) {
-            let state = self.0.get_mut(&on(branch)).unwrap();
+        fn deliver(&mut self, name: &str) {
+            let state = self.cursors.get_mut(&self.of.on(name)).unwrap();
             state.delivered = Some(state.observed.clone());
             state.passed = None;
         }
 
         /// Gives the observed head up.
-        fn park(&mut self, branch: &str) {
-            let state = self.0.get_mut(&on(branch)).unwrap();
-            state.parked = Some(Parked {
+        fn park(&mut self, name: &str) {
+            let state = self.cursors.get_mut(&self.of.on(name)).unwrap();
+            state.parked = Some(Box::new(Parked {
                 mark: state.observed.clone(),
                 delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
                 fingerprint: String::new(),
@@ -192,114 +314,158 @@ mod tests {
                 regardless_of_b: false,
                 error: String::new(),
                 again: None,
-            });
+            }));
         }
 
-        fn is_change(&self, branch: &str) -> bool {
-            self.0[&on(branch)].is_change()
+        fn is_change(&self, name: &str) -> bool {
+            self.cursors[&self.of.on(name)].is_change()
         }
     }
 
     #[test]
     fn the_first_head_is_the_baseline_and_a_later_one_a_change() {
-        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
-        assert!(matches!(m.see(&w, None, &[("main", 'a')])[..], [Finding::Baseline { .. }]));
-        assert!(!m.is_change("main"));
-        let k = known(&w);
-        assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), []);
-        assert_eq!(m.see(&w, Some(&k), &[("main", 'b')]), [Finding::Moved { unsettled: None }]);
-        assert!(m.is_change("main"));
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main"]), of.memory());
+            assert!(matches!(m.see(&w, None, &[("main", 'a')])[..], [Finding::Baseline { .. }]));
+            assert!(!m.is_change("main"));
+            let k = known(&w);
+            assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), []);
+            assert_eq!(m.see(&w, Some(&k), &[("main", 'b')]), [Finding::Moved { unsettled: None }]);
+            assert!(m.is_change("main"));
+        }
     }
 
     #[test]
     fn on_first_sight_deliver_makes_the_first_head_a_change() {
-        let mut w = watch("qa", &["main"]);
-        w.on_first_sight = OnFirstSight::Deliver;
-        let mut m = Memory::default();
-        m.see(&w, None, &[("main", 'a')]);
-        assert!(m.is_change("main"));
+        for of in EACH {
+            let mut w = of.watch(&["main"]);
+            w.on_first_sight = OnFirstSight::Deliver;
+            let mut m = of.memory();
+            m.see(&w, None, &[("main", 'a')]);
+            assert!(m.is_change("main"));
+        }
     }
 
     #[test]
-    fn a_branch_that_appears_later_is_a_change_and_others_are_ignored() {
-        let (w, mut m) = (watch("qa", &["main", "release/*"]), Memory::default());
-        m.see(&w, None, &[("main", 'a')]);
-        let found =
-            m.see(&w, Some(&known(&w)), &[("main", 'a'), ("release/1.0", 'b'), ("topic", 'c')]);
-        assert_eq!(found, [Finding::Moved { unsettled: None }]);
-        assert!(m.is_change("release/1.0"));
+    fn one_that_appears_later_is_a_change_and_others_are_ignored() {
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main", "release/*"]), of.memory());
+            m.see(&w, None, &[("main", 'a')]);
+            let found =
+                m.see(&w, Some(&known(&w)), &[("main", 'a'), ("release/1.0", 'b'), ("topic", 'c')]);
+            assert_eq!(found, [Finding::Moved { unsettled: None }]);
+            assert!(m.is_change("release/1.0"));
+        }
     }
 
     #[test]
     fn a_widened_selector_records_baselines_and_a_narrowed_one_forgets() {
-        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
-        m.see(&w, None, &[("main", 'a')]);
-        let k = known(&w);
-        let wide = watch("qa", &["main", "dev"]);
-        let found = m.see(&wide, Some(&k), &[("main", 'a'), ("dev", 'b')]);
-        assert!(matches!(found[..], [Finding::Baseline { why }] if why.contains("widened")));
-        assert_eq!(m.see(&w, Some(&known(&wide)), &[("main", 'a')]), [Finding::Forgotten]);
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main"]), of.memory());
+            m.see(&w, None, &[("main", 'a')]);
+            let k = known(&w);
+            let wide = of.watch(&["main", "dev"]);
+            let found = m.see(&wide, Some(&k), &[("main", 'a'), ("dev", 'b')]);
+            assert!(matches!(found[..], [Finding::Baseline { why }] if why.contains("widened")));
+            assert_eq!(m.see(&w, Some(&known(&wide)), &[("main", 'a')]), [Finding::Forgotten]);
+        }
     }
 
     #[test]
     fn a_head_that_moves_before_it_was_delivered_is_superseded() {
-        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
-        m.see(&w, None, &[("main", 'a')]);
-        let k = known(&w);
-        m.see(&w, Some(&k), &[("main", 'b')]);
-        assert_eq!(
-            m.see(&w, Some(&k), &[("main", 'c')]),
-            [Finding::Moved { unsettled: Some(sha('b')) }]
-        );
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main"]), of.memory());
+            m.see(&w, None, &[("main", 'a')]);
+            let k = known(&w);
+            m.see(&w, Some(&k), &[("main", 'b')]);
+            assert_eq!(
+                m.see(&w, Some(&k), &[("main", 'c')]),
+                [Finding::Moved { unsettled: Some(sha('b')) }]
+            );
+        }
     }
 
     #[test]
-    fn a_head_that_was_given_up_is_tried_again_when_the_branch_comes_back_to_it() {
-        let main = on("main");
-        for meanwhile in [&[("main", 'c')][..], &[]] {
-            let (w, mut m) = (watch("qa", &["main"]), Memory::default());
+    fn a_head_that_was_given_up_is_tried_again_when_it_comes_back_to_it() {
+        let meanwhiles = [&[("main", 'c')][..], &[]];
+        for (of, meanwhile) in EACH.into_iter().flat_map(|of| meanwhiles.map(|m| (of, m))) {
+            let main = of.on("main");
+            let (w, mut m) = (of.watch(&["main"]), of.memory());
             m.see(&w, None, &[("main", 'a')]);
             let k = known(&w);
             m.see(&w, Some(&k), &[("main", 'b')]);
             m.park("main");
-            assert!(m.0[&main].is_parked());
+            assert!(m.cursors[&main].is_parked());
             m.see(&w, Some(&k), meanwhile);
-            assert_eq!(m.0[&main].parked, None, "{meanwhile:?}");
+            assert_eq!(m.cursors[&main].parked, None, "{meanwhile:?}");
             m.see(&w, Some(&k), &[("main", 'b')]);
-            assert!(m.is_change("main") && !m.0[&main].is_parked(), "{meanwhile:?}");
+            assert!(m.is_change("main") && !m.cursors[&main].is_parked(), "{meanwhile:?}");
         }
     }
 
     #[test]
     fn a_head_moved_back_to_an_earlier_commit_is_a_change() {
-        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
-        let k = known(&w);
-        m.see(&w, None, &[("main", 'a')]);
-        m.see(&w, Some(&k), &[("main", 'b')]);
-        m.deliver("main");
-        m.see(&w, Some(&k), &[("main", 'a')]);
-        assert!(m.is_change("main"));
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main"]), of.memory());
+            let k = known(&w);
+            m.see(&w, None, &[("main", 'a')]);
+            m.see(&w, Some(&k), &[("main", 'b')]);
+            m.deliver("main");
+            m.see(&w, Some(&k), &[("main", 'a')]);
+            assert!(m.is_change("main"));
+        }
     }
 
     #[test]
-    fn a_deleted_branch_does_nothing_and_is_a_change_when_it_is_back_even_at_the_same_commit() {
-        let (w, mut m) = (watch("qa", &["main", "x"]), Memory::default());
-        let k = known(&w);
-        m.see(&w, None, &[("main", 'a'), ("x", 'b')]);
-        assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), [Finding::Gone { unsettled: None }]);
-        assert!(!m.is_change("x"));
-        assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), []);
-        m.see(&w, Some(&k), &[("main", 'a'), ("x", 'b')]);
-        assert!(m.is_change("x"));
+    fn a_deleted_one_does_nothing_and_is_a_change_when_it_is_back_even_at_the_same_commit() {
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main", "x"]), of.memory());
+            let k = known(&w);
+            m.see(&w, None, &[("main", 'a'), ("x", 'b')]);
+            assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), [Finding::Gone { unsettled: None }]);
+            assert!(!m.is_change("x"));
+            assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), []);
+            m.see(&w, Some(&k), &[("main", 'a'), ("x", 'b')]);
+            assert!(m.is_change("x"));
+        }
     }
 
     #[test]
     fn another_source_repository_starts_anew() {
-        let (w, mut m) = (watch("qa", &["main", "x"]), Memory::default());
-        let mut k = known(&w);
-        m.see(&w, None, &[("main", 'a'), ("x", 'b')]);
-        k.repo = "https://example.com/other/repo".parse().unwrap();
-        let found = m.see(&w, Some(&k), &[("main", 'c')]);
-        assert!(matches!(found[..], [Finding::Forgotten, Finding::Baseline { .. }]), "{found:?}");
+        for of in EACH {
+            let (w, mut m) = (of.watch(&["main", "x"]), of.memory());
+            let mut k = known(&w);
+            m.see(&w, None, &[("main", 'a'), ("x", 'b')]);
+            k.repo = "https://example.com/other/repo".parse().unwrap();
+            let found = m.see(&w, Some(&k), &[("main", 'c')]);
+            assert!(
+                matches!(found[..], [Finding::Forgotten, Finding::Baseline { .. }]),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tags_that_a_watch_of_branches_begins_to_select_are_the_baseline_and_later_ones_changes() {
+        let (branches, mut both) = (sample::watch("qa", &["main"]), sample::watch("qa", &["main"]));
+        both.source.subjects.tags = Some(TagSelector::versions(">=1").unwrap());
+        let mut cursors = BTreeMap::new();
+        let mut see = |watch: &Watch, before: &Watch, tags: &[&str]| {
+            let mut heads: BTreeMap<Subject, CommitSha> =
+                tags.iter().map(|name| (Of::Tags.on(name), sha('a'))).collect();
+            heads.insert(Of::Branches.on("main"), sha('a'));
+            let known = known(before);
+            let found = detect(watch, Some(&known), &cursors, &heads, Timestamp::UNIX_EPOCH);
+            let kept = found.iter().map(|s| (s.state.subject.clone(), Box::new(s.state.clone())));
+            cursors.extend(kept);
+            found.into_iter().map(|s| (s.state.subject.label().into_owned(), s.finding)).collect()
+        };
+        let _: Vec<_> = see(&branches, &branches, &["v1"]);
+        let why = "the watch's tags were widened";
+        let baseline = |tag: &str| (format!("tag {tag}"), Finding::Baseline { why });
+        let found: Vec<_> = see(&both, &branches, &["v1", "v1.1", "x"]);
+        assert_eq!(found, [baseline("v1"), baseline("v1.1")]);
+        let found: Vec<_> = see(&both, &both, &["v1", "v1.1", "v1.2", "x", "y"]);
+        assert_eq!(found, [("tag v1.2".to_owned(), Finding::Moved { unsettled: None })]);
     }
 }

@@ -1,11 +1,15 @@
 //! What is remembered of one subject: the three cursors, and why a head was passed over.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
-use crate::repo::CommitSha;
+use crate::pull::PullRequest;
+use crate::repo::{CommitSha, TagName};
 use crate::subject::Subject;
+use crate::watch;
 
 /// A commit and when a cursor was moved to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +70,12 @@ pub struct Cursors {
     /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
     /// delivered. Cleared when `delivered` moves by a delivery that starts runs.
     pub passed: Option<Passed>,
-    /// A parked head. Cleared by another head, a delivery, a person's change, or when it is retried.
-    pub parked: Option<Parked>,
+    /// A parked head; boxed, as there is seldom one. Cleared by another head, a delivery, a person's change, or when it is retried.
+    pub parked: Option<Box<Parked>>,
     /// When the subject was found gone, if it is.
     pub gone: Option<Timestamp>,
+    /// Of a pull request what is known of it, with the observed head.
+    pub pull: Option<Box<PullRequest>>,
 }
 
 impl Cursors {
@@ -88,6 +94,7 @@ impl Cursors {
             passed: None,
             parked: None,
             gone: None,
+            pull: None,
         }
     }
 
@@ -107,6 +114,16 @@ impl Cursors {
         judged.or(self.delivered.as_ref().map(|mark| &mark.sha)).or(self.baseline.as_ref())
     }
 
+    /// True if a delivery was made of what is observed now: its head, and of a pull request what it is judged by.
+    #[must_use]
+    pub fn is_of(&self, sha: &CommitSha, pull: Option<&PullRequest>) -> bool {
+        let same = match (self.pull.as_deref(), pull) {
+            (Some(now), Some(then)) => now.is_judged_as(then),
+            _ => true,
+        };
+        self.observed.sha == *sha && same
+    }
+
     /// True if the observed head still has to be delivered; a parked head too.
     #[must_use]
     pub fn is_change(&self) -> bool {
@@ -118,4 +135,17 @@ impl Cursors {
     pub fn is_parked(&self) -> bool {
         self.is_change() && self.parked.as_ref().is_some_and(|p| p.mark.sha == self.observed.sha)
     }
+}
+
+/// The head that a tag's is compared with: that of the tag before it, among those of its watch that are there. `None` if
+/// there is none, or if tags are no versions.
+pub(crate) fn base_of_tag<'a>(
+    tag: &TagName,
+    all: impl Iterator<Item = &'a Cursors>,
+) -> Option<&'a CommitSha> {
+    let there = all.filter(|cursors| cursors.gone.is_none());
+    let there: BTreeMap<&TagName, &Cursors> =
+        there.filter_map(|cursors| Some((cursors.subject.tag()?, cursors))).collect();
+    let before = watch::before(tag, there.keys().copied())?;
+    there.get(before).map(|cursors| &cursors.observed.sha)
 }

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
+use crate::pull::PullRequest;
 use crate::remote::RemoteRecord;
 use crate::repo::CommitSha;
 use crate::revision::Revision;
@@ -298,6 +299,8 @@ pub struct Delivery {
     pub watch: WatchName,
     /// The head of A that it brings.
     pub revision: Revision,
+    /// Of a pull request what was known of it when this was made.
+    pub pull: Option<Box<PullRequest>>,
     /// What A's commit says of itself, once its forge was asked.
     pub commit: Option<CommitNote>,
     /// What was asked for, by whom and why.
@@ -491,6 +494,8 @@ crate::closed_list! {
         RunsLeftOut = "runs left out",
         /// The commit's message holds a skip marker.
         SkippedByMarker = "skipped by marker",
+        /// An open pull request of the watch has it as its head, and runs for that instead.
+        InPullRequest = "in a pull request",
         /// The watch is suspended.
         Suspended = "suspended",
         /// It is parked until something changes.

@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::delivery::CommitNote;
 use crate::error::{Error, Kind};
+use crate::pull::{PullNumber, PullRequest};
 use crate::remote::Remotes;
-use crate::repo::{CommitSha, DirPath, RepoUrl};
+use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
 use crate::revision::Revision;
 use crate::secret::Secret;
 use crate::subject::Subject;
 use crate::text;
-use crate::watch::BranchSelector;
+use crate::watch::SubjectSelector;
 
 /// A forge as an engine gets it: an implementation for each of the ports.
 #[derive(Debug, Clone)]
@@ -54,8 +55,19 @@ impl ForgePorts {
 pub trait Heads: fmt::Debug + Send + Sync {
     /// The heads of many repositories: one answer per query, in order.
     ///
-    /// A branch that is absent from an `Ok` answer does not exist; an error says nothing about any branch.
+    /// A subject that is absent from an `Ok` answer does not exist; an error says nothing about any. The head of a tag is
+    /// the commit that it stands for, never a tag object.
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>>;
+
+    /// The pull requests of many repositories: one answer per query, in order. Not supported where nothing tells those of
+    /// the repository's own people from those of strangers.
+    async fn pulls(&self, queries: &[PullsQuery]) -> Vec<Result<PullsAnswer, ForgeError>> {
+        let no = |query: &PullsQuery| {
+            let text = format!("{}: this forge's pull requests can't be watched", query.repo);
+            Err(ForgeError::new(ForgeErrorKind::Unsupported, text))
+        };
+        queries.iter().map(no).collect()
+    }
 
     /// What is left of the forge's budget for us, as it last said; `None` where it has none.
     fn budget(&self) -> Option<Budget> {
@@ -133,8 +145,8 @@ pub enum Audience {
 pub struct HeadsQuery {
     /// The repository.
     pub repo: RepoUrl,
-    /// Which branches.
-    pub branches: BranchSelector,
+    /// Which subjects.
+    pub subjects: SubjectSelector,
     /// The validator of an earlier answer to the same query, if there is one: allows [`HeadsAnswer::NotModified`].
     pub validator: Option<Validator>,
 }
@@ -152,7 +164,7 @@ pub enum HeadsAnswer {
     Heads(HeadList),
 }
 
-/// All branches of a repository that a query selects, with the commits they point at.
+/// All subjects of a repository that a query selects, with the commits they point at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeadList {
     /// The heads.
@@ -161,6 +173,37 @@ pub struct HeadList {
     pub validator: Option<Validator>,
     /// Where the forge says the repository is now, if it was renamed on the same host.
     pub renamed_to: Option<RepoUrl>,
+}
+
+/// One question for all open pull requests of a repository, or for those that changed since an earlier answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullsQuery {
+    /// The repository.
+    pub repo: RepoUrl,
+    /// The validator of an earlier answer, if all that it told is remembered.
+    pub validator: Option<Validator>,
+}
+
+/// The answer to a [`PullsQuery`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PullsAnswer {
+    /// Nothing changed since the query's validator was given.
+    NotModified,
+    /// What there is, or what changed.
+    Pulls(PullChanges),
+}
+
+/// Pull requests as they are now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PullChanges {
+    /// Those that are open, as far as they are told: an unchanged one may be among them.
+    pub open: Vec<PullRequest>,
+    /// Those that were closed or merged.
+    pub closed: Vec<PullNumber>,
+    /// True if every open one was told: any other is closed.
+    pub is_whole: bool,
+    /// To be sent with the next query.
+    pub validator: Option<Validator>,
 }
 
 /// One question for a tree.
@@ -261,11 +304,26 @@ pub struct ChangesQuery {
     /// Repository A.
     pub repo: RepoUrl,
     /// The older commit.
-    pub from: CommitSha,
+    pub from: Base,
     /// The newer commit, and whose head both were found as.
     pub to: Revision,
     /// The longest time the whole call may take.
     pub timeout: Duration,
+}
+
+/// What a commit is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// Another commit.
+    Commit(CommitSha),
+    /// The commit at which it parted from this branch.
+    PartedFrom(BranchName),
+}
+
+impl From<CommitSha> for Base {
+    fn from(sha: CommitSha) -> Self {
+        Self::Commit(sha)
+    }
 }
 
 /// What differs between two commits.

@@ -22,7 +22,7 @@
 //!     let source = Source {
 //!         forge: "github".into(),
 //!         repo: "https://github.com/acme/app".parse()?,
-//!         branches: BranchSelector::new(["main", "release/*"])?,
+//!         subjects: BranchSelector::new(["main", "release/*"])?.into(),
 //!     };
 //!     let manifests = Manifests {
 //!         forge: "github".into(),
@@ -71,6 +71,7 @@ pub mod manifest;
 pub mod names;
 pub mod notifier;
 pub mod plan;
+pub mod pull;
 pub mod recent;
 pub mod remote;
 pub mod repo;

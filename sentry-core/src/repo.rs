@@ -108,6 +108,48 @@ impl fmt::Display for BranchName {
     }
 }
 
+/// A tag's name, by the rules of a branch's name: stricter than git's by a leading dash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagName(Arc<str>);
+
+impl TagName {
+    const PLACE: &str = "refs/tags/";
+
+    /// The name without `refs/tags/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0[Self::PLACE.len()..]
+    }
+
+    /// The whole ref: `refs/tags/<name>`.
+    #[must_use]
+    pub fn full_ref(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as one that a branch could have.
+    pub(crate) fn as_branch(&self) -> BranchName {
+        BranchName(self.as_str().into())
+    }
+}
+
+impl FromStr for TagName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match if is_plain(text) { None } else { ref_problem(text) } {
+            None => Ok(Self(format!("{}{text}", Self::PLACE).into())),
+            Some(problem) => Err(ParseError::new("tag", text, problem)),
+        }
+    }
+}
+
+impl fmt::Display for TagName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// True for a name of letters, digits, dashes, underscores and single slashes, which breaks no rule: a repository may have
 /// very many.
 fn is_plain(name: &str) -> bool {
@@ -125,7 +167,7 @@ fn is_plain(name: &str) -> bool {
     before != b'/' && !name.starts_with('-') && name.len() <= 244 && name != "HEAD"
 }
 
-/// The rules of git-check-ref-format(1) for a branch, as the first one that the name breaks.
+/// The rules of git-check-ref-format(1) for a branch, which hold for tags as well, as the first one that the name breaks.
 fn ref_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("is empty");

@@ -26,8 +26,8 @@ use crate::subject::Subject;
 
 pub use audit::{Act, ActKind, AuditEntry, AuditQuery};
 pub use view::{
-    Brief, DeliveryQuery, Overview, OverviewQuery, Past, PastQuery, PastRun, QueueView, RECENT,
-    ReceiverView, SubjectFilter, SubjectView, WatchView,
+    Brief, DeliveryQuery, FleetView, MemberView, Overview, OverviewQuery, Past, PastQuery, PastRun,
+    QueueView, RECENT, ReceiverView, SubjectFilter, SubjectView, WatchView,
 };
 
 /// Whom a state belongs to.
@@ -260,6 +260,8 @@ pub struct WatchState {
     pub patterns: Vec<String>,
     /// Since when its forge does not answer, if so.
     pub unreachable: Option<Outage>,
+    /// The selection of pull requests that they were last asked for with; `None` before their first answer.
+    pub pulls: Option<String>,
 }
 
 /// A forge that does not answer.

@@ -1,6 +1,8 @@
-//! A watch: one rule that says which branches of A make what of B run where.
+//! A watch: one rule that says which branches and tags of A make what of B run where.
 
 mod selector;
+mod subjects;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,38 +11,36 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::names::{ClusterRef, Namespace, WatchName};
+use crate::pull::PullRequest;
 use crate::remote::RemoteRules;
 use crate::repo::{BranchName, DirPath, RepoUrl};
 use crate::subject::Subject;
 use crate::subscription::Subscription;
 
 pub use selector::BranchSelector;
+pub use subjects::SubjectSelector;
+pub use tags::TagSelector;
+pub(crate) use tags::before;
 
-/// Repository A and the branches that are watched.
+/// Repository A and what of it is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The name of the forge, as registered with the engine.
     pub forge: String,
     /// Repository A.
     pub repo: RepoUrl,
-    /// Which branches.
-    pub branches: BranchSelector,
-}
-
-impl Source {
-    /// True if the watch covers the subject.
-    #[must_use]
-    pub fn selects(&self, subject: &Subject) -> bool {
-        let Subject::Branch(branch) = subject;
-        self.branches.matches(branch)
-    }
+    /// Which of its subjects.
+    pub subjects: SubjectSelector,
 }
 
 /// A branch of B: fixed, or the one with the same name as A's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestsBranch {
-    /// `{source_branch}`: B's branch with the same name as A's.
+    /// `{source_branch}`: B's branch with the same name as A's; none for a tag.
     SourceBranch,
+    /// `{target_branch}`: B's branch with the same name as the one that A's head is meant for: of a branch its own, of a
+    /// pull request the one that it is to be merged into; none for a tag.
+    TargetBranch,
     /// A fixed branch.
     Named(BranchName),
 }
@@ -283,12 +283,12 @@ impl Default for Timing {
     }
 }
 
-/// One rule: source (repo A + branches) → manifests (repo B, branch, directory) → cluster.
+/// One rule: source (repo A + branches, tags) → manifests (repo B, branch, directory) → cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// Its name, unique in a configuration.
     pub name: WatchName,
-    /// Repository A and its branches.
+    /// Repository A and what of it is watched.
     pub source: Source,
     /// Repository B.
     pub manifests: Manifests,
@@ -366,13 +366,23 @@ impl Watch {
 
     /// The branches of B to look for, in order, for a head of the given subject of A.
     #[must_use]
-    pub fn manifests_branches(&self, source: &Subject) -> Vec<BranchName> {
-        let Subject::Branch(source) = source;
+    pub fn manifests_branches(
+        &self,
+        source: &Subject,
+        pull: Option<&PullRequest>,
+    ) -> Vec<BranchName> {
         let mut names: Vec<BranchName> = Vec::new();
         for branch in &self.manifests.branches {
-            let name = match branch {
-                ManifestsBranch::SourceBranch => source,
-                ManifestsBranch::Named(name) => name,
+            let name = match (branch, source) {
+                (ManifestsBranch::Named(name), _) | (_, Subject::Branch(name)) => name,
+                (ManifestsBranch::TargetBranch, Subject::PullRequest(_)) => match pull {
+                    Some(pull) => &pull.target_branch,
+                    None => continue,
+                },
+                // A tag has no branch, and what a pull request's is called is its author's word.
+                (_, Subject::Tag(_)) | (ManifestsBranch::SourceBranch, Subject::PullRequest(_)) => {
+                    continue;
+                }
             };
             if !names.contains(name) {
                 names.push(name.clone());
@@ -398,7 +408,7 @@ pub mod sample {
         let source = Source {
             forge: "forge".into(),
             repo: "https://example.com/product/app".parse().expect(parse),
-            branches: BranchSelector::new(branches.iter().copied()).expect(parse),
+            subjects: BranchSelector::new(branches.iter().copied()).expect(parse).into(),
         };
         let manifests = Manifests {
             forge: "forge".into(),

@@ -59,6 +59,10 @@ impl Host for Pusher {
         self.forge.delete(REPO, branch);
     }
 
+    fn tag(&self, name: &str, commit: &CommitSha, _: usize) {
+        self.forge.set(REPO, &format!("refs/tags/{name}"), commit);
+    }
+
     fn answer_wrongly(&self, _: Wrong) {
         self.forge.fail(Some(ForgeErrorKind::WrongAnswer));
     }

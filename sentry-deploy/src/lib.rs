@@ -33,4 +33,4 @@ mod tekton;
 pub use dry_run::dry_run;
 pub use kubeconfig::current_context;
 pub use kubectl::{Kubectl, KubectlSettings};
-pub use native::{Native, NativeSettings};
+pub use native::{Native, NativeSettings, cluster_identity};

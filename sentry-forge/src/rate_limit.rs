@@ -28,10 +28,19 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) enum Right {
     /// Reading a repository.
     Read,
+    /// Listing pull requests.
+    Pulls,
     /// Setting commit statuses.
     Statuses,
     /// Making check runs.
     Checks,
+}
+
+impl Right {
+    /// True for what needs the credential that shows verdicts, where that is another one.
+    pub(crate) fn reports(self) -> bool {
+        matches!(self, Self::Statuses | Self::Checks)
+    }
 }
 
 /// What a forge has said about our token and rate limit. Kept in memory: a restart asks again.

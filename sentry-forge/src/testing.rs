@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sentry_core::forge::TreeLimits;
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::CommitSha;
+use sentry_core::subject::Subject;
 
 use crate::git::listing::{Entry, Listing};
 use crate::git::ls_refs::{NoList, RefList, parse, parse_ls_remote};
@@ -15,15 +16,15 @@ use crate::git::within::{answer, tree};
 use crate::hosted::Hosted;
 use crate::http::Answer;
 
-/// The branches of an answer to `ls-refs`; `None` if it is no list.
+/// The branches and tags of an answer to `ls-refs`; `None` if it is no list.
 #[must_use]
-pub fn ls_refs(body: &[u8]) -> Option<Vec<(BranchName, CommitSha)>> {
+pub fn ls_refs(body: &[u8]) -> Option<Vec<(Subject, CommitSha)>> {
     list(parse(body))
 }
 
-/// The branches that `git ls-remote` printed; `None` if it is no list.
+/// The branches and tags that `git ls-remote` printed; `None` if it is no list.
 #[must_use]
-pub fn ls_remote(output: &[u8]) -> Option<Vec<(BranchName, CommitSha)>> {
+pub fn ls_remote(output: &[u8]) -> Option<Vec<(Subject, CommitSha)>> {
     list(parse_ls_remote(output))
 }
 
@@ -97,7 +98,7 @@ pub struct TreeEntry {
     pub id: String,
 }
 
-fn list(read: Result<RefList, NoList>) -> Option<Vec<(BranchName, CommitSha)>> {
+fn list(read: Result<RefList, NoList>) -> Option<Vec<(Subject, CommitSha)>> {
     read.ok().map(|list| list.refs)
 }
 

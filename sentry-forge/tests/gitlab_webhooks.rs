@@ -49,12 +49,7 @@ fn others() -> Vec<(&'static str, Value)> {
         object[key] = value;
         object
     };
-    let mut tag = push(&"0".repeat(40), &"a".repeat(40));
-    tag["object_kind"] = "tag_push".into();
-    tag["event_name"] = "tag_push".into();
-    tag["ref"] = "refs/tags/v1.0.0".into();
     vec![
-        ("Tag Push Hook", tag),
         ("Issue Hook", object("issue")),
         ("Confidential Issue Hook", object("issue")),
         ("Note Hook", object("note")),
@@ -118,6 +113,20 @@ async fn a_push_a_new_branch_and_a_deleted_one_are_hints() {
 }
 
 #[tokio::test]
+async fn a_new_tag_and_a_deleted_one_are_hints() {
+    let (none, some) = ("0".repeat(40), "a".repeat(40));
+    for (before, after) in [(&none, &some), (&some, &none)] {
+        let mut body = push(before, after);
+        body["object_kind"] = "tag_push".into();
+        body["event_name"] = "tag_push".into();
+        body["ref"] = "refs/tags/v1.0.0".into();
+        for event in ["Tag Push Hook", "System Hook"] {
+            assert_eq!(told(&headers(event), &body).await.unwrap(), hint());
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_other_events_of_projects_and_groups_are_acknowledged_and_ignored() {
     for (event, body) in others() {
         let message = told(&headers(event), &body).await.unwrap();
@@ -142,7 +151,6 @@ async fn of_system_hooks_only_pushes_and_updates_of_repositories_are_hints() {
         "group_create",
         "group_rename",
         "user_add_to_group",
-        "tag_push",
         "merge_request",
         "gitlab_subscription_member_approval",
     ] {

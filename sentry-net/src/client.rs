@@ -160,6 +160,9 @@ pub async fn read(
     cap: usize,
     body: &mut Vec<u8>,
 ) -> reqwest::Result<bool> {
+    // What the server says of its length is only believed as far as it is allowed.
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    body.reserve(announced.unwrap_or_default().min(cap.saturating_sub(body.len())));
     while let Some(chunk) = response.chunk().await? {
         let room = cap - body.len();
         if chunk.len() > room {

@@ -179,7 +179,7 @@ mod tests {
     fn parked_heads_and_suspended_watches_wait_for_a_person_and_not_for_us() {
         let waiting = Waiting::default();
         let mut parked = branch("main", 2, 10);
-        parked.parked = Some(sentry_core::cursor::Parked {
+        parked.parked = Some(Box::new(sentry_core::cursor::Parked {
             mark: mark(2, 10),
             delivery: sample::id(1),
             fingerprint: String::new(),
@@ -187,7 +187,7 @@ mod tests {
             regardless_of_b: false,
             error: String::new(),
             again: None,
-        });
+        }));
         let figures = qa(&overview([parked]), &waiting, 100);
         assert_eq!((figures.parked, figures.oldest), (1, 0.0));
         let mut state = overview([branch("main", 2, 10)]);

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use sentry_core::engine::{Engine, Vitals};
+use sentry_core::names::WatchName;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -62,10 +63,14 @@ pub(crate) async fn livez(State(health): State<Arc<Health>>) -> (StatusCode, Str
     (StatusCode::SERVICE_UNAVAILABLE, ills.join("\n") + "\n")
 }
 
-/// 200 or 503, with what is missing and each watch's age of its last answer.
+/// 200 or 503, with what is missing and, of each watch that this process works for, the age of its last answer. A process that
+/// shares its state and has nothing to work for now is ready.
 pub(crate) async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, Json<Value>) {
     let vitals = health.engine.vitals();
-    let names: Vec<&str> = health.engine.watches().iter().map(|w| w.name.as_str()).collect();
+    let is_own = |name: &WatchName| vitals.as_ref().is_none_or(|v| v.watches.contains(name));
+    let watches = health.engine.watches();
+    let own = watches.iter().map(|watch| &watch.name).filter(|name| is_own(name));
+    let names: Vec<&str> = own.map(WatchName::as_str).collect();
     let reasons = reasons(vitals.as_ref(), &names);
     let watches = names.iter().map(|name| {
         let asked = vitals.as_ref().and_then(|v| v.asked.iter().find(|(n, _)| n.as_str() == *name));

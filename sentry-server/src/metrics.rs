@@ -85,6 +85,9 @@ pub(crate) struct Metrics {
     notifications: Counters<2>,
     reloads: Counters<1>,
     reloaded: Gauge<u64, AtomicU64>,
+    members: Gauge<u64, AtomicU64>,
+    slots: Gauge<u64, AtomicU64>,
+    unowned: Gauge<u64, AtomicU64>,
 }
 
 /// From the push being seen to the last object being acknowledged: seconds to an hour.
@@ -131,6 +134,9 @@ impl Metrics {
             notifications: Family::default(),
             reloads: Family::default(),
             reloaded: Gauge::default(),
+            members: Gauge::default(),
+            slots: Gauge::default(),
+            unowned: Gauge::default(),
         };
         metrics.name(version);
         metrics.reloaded.set(1);
@@ -213,8 +219,19 @@ impl Metrics {
         r.register("config_reloads", help, self.reloads.clone());
         let help = "1 if the last configuration seen is the one in use, else 0";
         r.register("config_last_reload_successful", help, self.reloaded.clone());
+        self.name_fleet();
         let build = Info::new(vec![("version", version.to_owned())]);
-        r.register("build", "The running program", build);
+        self.registry.register("build", "The running program", build);
+    }
+
+    fn name_fleet(&mut self) {
+        let r = &mut self.registry;
+        let help = "Live agents that share the state";
+        r.register("members", help, self.members.clone());
+        let help = "Slots of a shared state that this agent works for";
+        r.register("slots_owned", help, self.slots.clone());
+        let help = "Watches of a shared state that no agent works for";
+        r.register("watches_unowned", help, self.unowned.clone());
     }
 
     /// Makes every series that may come be there.
@@ -306,6 +323,10 @@ impl Metrics {
                 self.last_success.get_or_create(&label).set(at);
             }
         }
+        let fleet = read.overview.fleet.as_ref();
+        let (members, unowned) = fleet.map_or((0, 0), |it| (it.members.len(), it.unowned.len()));
+        self.members.set(members as u64);
+        self.unowned.set(unowned as u64);
         for (namespace, length) in queues(watches, &read.overview) {
             self.queue.get_or_create(&[("namespace", namespace)]).set(length as u64);
         }
@@ -314,6 +335,7 @@ impl Metrics {
     /// `before` is what the forges' requests were when this engine came: its own counters begin at 0.
     fn show_vitals(&self, vitals: &Vitals, before: &mut Before, now: Timestamp) {
         self.writable.set(u64::from(vitals.unwritable.is_none()));
+        self.slots.set(vitals.slots as u64);
         for (forge, requests) in &vitals.requests {
             for (class, number) in requests.by_class() {
                 let labels = [("forge", forge.clone()), ("status", class.to_owned())];

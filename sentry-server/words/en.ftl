@@ -14,6 +14,14 @@ all-watches = All watches
 watches = Watches
 agent-none = no agent has run here yet
 agent-works = agent works
+agents-work = { $n ->
+    [one] 1 agent works
+   *[other] { $n } agents work
+  }
+agents-lack = { $n ->
+    [one] no agent works for 1 watch
+   *[other] no agent works for { $n } watches
+  }
 continue = Continue to Sentry
 
 # Times and spans

@@ -14,6 +14,8 @@ all-watches = 所有监视
 watches = 监视
 agent-none = 这里还没有运行过代理
 agent-works = 代理工作正常
+agents-work = { $n } 个代理工作正常
+agents-lack = { $n } 个监视没有代理在处理
 continue = 继续访问 Sentry
 
 # 时间和时长

@@ -25,8 +25,10 @@
 //! | `sqlite` | the database: its schema and migrations, the lock, damage and full disks |
 //! | `postgres` | the database that many share: its schema and functions, connections, slots |
 //! | `memory` | the same in memory |
+//! | `copy` | a whole state from a directory to a database, or back |
 //! | `dto` | the persisted records, each with a version |
 
+mod copy;
 #[cfg(feature = "dto")]
 pub mod dto;
 #[cfg(not(feature = "dto"))]
@@ -36,6 +38,7 @@ mod memory;
 mod postgres;
 mod sqlite;
 
+pub use copy::{AnyStore, Copied, CopyError, copy};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrlError};
 pub use sqlite::SqliteStore;

@@ -347,6 +347,7 @@ pub(crate) fn day() -> Script {
         version: VERSION,
         watches: vec![shop(), warehouse(), newcomer()],
         queue: vec![QueueStatus { namespace: Some("qa-shop".into()), runs: 3 }],
+        fleet: None,
         agent: Some(agent),
         notifications: Vec::new(),
         next: None,

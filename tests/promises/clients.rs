@@ -79,7 +79,7 @@ pub(crate) fn repo(origin: &str) -> String {
 
 pub(crate) fn query(repo: &str, branches: &[&str], validator: Option<Validator>) -> HeadsQuery {
     let branches = BranchSelector::new(branches.iter().copied()).unwrap();
-    HeadsQuery { repo: repo.parse().unwrap(), branches, validator }
+    HeadsQuery { repo: repo.parse().unwrap(), subjects: branches.into(), validator }
 }
 
 /// An answer of a server.

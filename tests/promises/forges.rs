@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentry_core::clock::{Clock as _, SystemClock};
 use sentry_core::forge::{
-    ChangesQuery, CommitStatus, ForgeError, ForgePorts, HeadsAnswer, HeadsQuery, StatusState,
+    Base, ChangesQuery, CommitStatus, ForgeError, ForgePorts, HeadsAnswer, HeadsQuery, StatusState,
     TreeLimits, TreeQuery, Validator,
 };
 use sentry_core::ids::DeliveryId;
@@ -207,7 +207,11 @@ impl Site {
 
 /// The question about `main` of a repository.
 pub(crate) fn heads_query(repo: &RepoUrl, validator: Option<Validator>) -> HeadsQuery {
-    HeadsQuery { repo: repo.clone(), branches: BranchSelector::new(["main"]).unwrap(), validator }
+    HeadsQuery {
+        repo: repo.clone(),
+        subjects: BranchSelector::new(["main"]).unwrap().into(),
+        validator,
+    }
 }
 
 /// What the client learns about a repository with these two commits, as a short text.
@@ -218,7 +222,7 @@ pub(crate) async fn ask(
     commits: &[String; 2],
 ) -> Result<String, ForgeError> {
     let repo = url.clone();
-    let (from, to) = (commits[0].parse().unwrap(), sample::at("main", &commits[1]));
+    let (from, to) = (Base::Commit(commits[0].parse().unwrap()), sample::at("main", &commits[1]));
     let timeout = Duration::from_secs(60);
     Ok(match question {
         Question::Heads => match forge.heads.heads(&[heads_query(url, None)]).await.remove(0)? {

@@ -110,7 +110,7 @@ impl Story {
             (".tekton/t.yaml", TASK),
         ];
         let road = Road::with(&tree);
-        road.configure_watch(TIMEOUT);
+        road.configure_with("branches: [main], tags: 'v*'", TIMEOUT);
         assert_eq!(road.once().code, Some(0));
         Self {
             road,
@@ -147,8 +147,19 @@ impl Story {
         self.reach.insert(Moment::AnyTime, cycle * 2);
     }
 
+    /// Two heads of `main` to each new tag. No later head takes a tag's place.
     fn push(&mut self) {
-        self.pushed.push(self.road.push());
+        let n = self.pushed.len();
+        if n % 3 != 2 {
+            return self.pushed.push(self.road.push());
+        }
+        let sha = self.road.a.commit("scratch", &[("n", &n.to_string())], "work");
+        self.road.a.force(&format!("refs/tags/v{n}"), &sha);
+        if n.is_multiple_of(2) {
+            self.road.a.annotate(&format!("v{n}"), &sha);
+        }
+        self.stood.push(sha.clone());
+        self.pushed.push(sha);
     }
 
     /// Left alone, the agent delivers what is pushed by now.
@@ -267,9 +278,10 @@ impl Story {
         let (lost, doubled) = self.judge();
         _ = write!(
             text,
-            "), {} heads pushed; {none}, {one}, {two} deaths left 0, 1, 2 runs of the newest head; lost heads: {lost}, \
+            "), {} heads pushed, of them {} tags; {none}, {one}, {two} deaths left 0, 1, 2 runs of the newest head; lost heads: {lost}, \
              doubled runs: {doubled}; recovered within {}",
             self.pushed.len(),
+            self.pushed.len() / 3,
             RECOVERY.told_time(self.slowest)
         );
         text

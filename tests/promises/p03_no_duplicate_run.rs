@@ -12,7 +12,22 @@ const WRITES: usize = 4;
 fn road(by: By) -> Road {
     let files = tree();
     let files: Vec<_> = files.iter().map(|(path, text)| (*path, &**text)).collect();
-    Road::by(by, &files)
+    let road = Road::by(by, &files);
+    road.configure("branches: [main, 'release/*'], tags: 'v*'");
+    road
+}
+
+/// A new head: `main` and new tags take turns, of which every second one is an object of its own.
+fn push(road: &Road, n: usize) -> String {
+    if n.is_multiple_of(2) {
+        return road.push();
+    }
+    let (sha, tag) = (road.a.commit("scratch", &[("n", &n.to_string())], "work"), format!("v{n}"));
+    road.a.force(&format!("refs/tags/{tag}"), &sha);
+    if n % 4 == 1 {
+        road.a.annotate(&tag, &sha);
+    }
+    sha
 }
 
 /// Each head that stood has its runs, and none has more.
@@ -29,11 +44,12 @@ fn lose_answers(by: By, number: usize) -> usize {
     let mut heads = Vec::new();
     // Of each two the second is lost as well: the repeat's own answer.
     let patterns: Vec<Vec<usize>> = (1..=WRITES).flat_map(|n| [vec![n], vec![n, n + 1]]).collect();
-    for lost in patterns.iter().cycle().take(number) {
+    // Each pattern meets a branch in one round and a tag in the next.
+    for (turn, lost) in patterns.iter().cycle().take(number).enumerate() {
         for n in lost {
             road.cluster.faults().lose_response_of_write(*n);
         }
-        heads.push(road.push());
+        heads.push(push(&road, turn + turn / patterns.len()));
         let output = road.once();
         assert_eq!(output.code, Some(0), "{lost:?}: {output:?}");
         judge(&road, &heads);
@@ -48,7 +64,11 @@ fn lose_answers(by: By, number: usize) -> usize {
 fn an_answer_lost_after_any_write_makes_no_second_run() {
     let number = cases(200, 2 * WRITES);
     let told = By::EACH.map(|by| format!("{} by {by:?}", lose_answers(by, number)));
-    kept(3, "lost answers", &format!("deliveries: {}; exactly 1 run each", told.join(", ")));
+    kept(
+        3,
+        "lost answers",
+        &format!("deliveries of branches and tags: {}; exactly 1 run each", told.join(", ")),
+    );
 }
 
 #[test]
@@ -75,7 +95,7 @@ fn race(by: By, rounds: usize) -> String {
         if round % 2 == 1 {
             road.cluster.faults().lose_response_of_write(1 + random.usize(..WRITES));
         }
-        let sha = road.push();
+        let sha = push(&road, round / 2);
         if round % 3 > 0 {
             std::thread::sleep(std::time::Duration::from_millis(random.u64(..2500)));
             let which = random.usize(..agents.len());

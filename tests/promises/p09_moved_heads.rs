@@ -1,5 +1,5 @@
-//! 9: force-pushes, rewinds and unrelated histories of a real git server: whatever the head was before, the new one is
-//! delivered.
+//! 9: force-pushes, rewinds and unrelated histories of a real git server, and tags that are moved: whatever the head was
+//! before, the new one is delivered.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use sentry_tests::sandbox::eventually;
 
 use crate::world::RUNS;
 
-/// How the head of `main` moves.
+/// How the head of the subject moves.
 #[derive(Debug, Clone, Copy)]
 enum Move {
     /// Forward.
@@ -37,6 +37,8 @@ const MOVES: [Move; 6] = [
 
 struct Story {
     road: Road,
+    /// `main`, or a tag by its whole reference.
+    subject: &'static str,
     /// The heads that were waited for.
     heads: Vec<String>,
     number: usize,
@@ -51,7 +53,16 @@ impl Story {
     }
 
     fn head(&self) -> String {
-        self.road.a.branch_at("main").unwrap()
+        self.road.a.git(&["rev-parse", &format!("{}^{{commit}}", self.subject)])
+    }
+
+    /// Tags that are objects of their own and tags that are not take turns.
+    fn set(&self, sha: &str) {
+        self.road.a.force(self.subject, sha);
+        if let Some(tag) = self.subject.strip_prefix("refs/tags/").filter(|_| self.number % 2 == 1)
+        {
+            self.road.a.annotate(tag, sha);
+        }
     }
 
     fn moves(&mut self, how: Move) -> String {
@@ -69,7 +80,7 @@ impl Story {
             Move::BackToUnseen => {
                 let unseen = self.commit_on(&head);
                 let ahead = self.commit_on(&unseen);
-                self.road.a.force("main", &ahead);
+                self.set(&ahead);
                 self.arrives(&ahead);
                 unseen
             }
@@ -80,23 +91,24 @@ impl Story {
                 self.road.a.commit(&format!("island-{n}"), &[("n", &n.to_string())], "land")
             }
             Move::Hasty => {
-                self.road.a.force("main", &old);
+                self.set(&old);
                 let next = self.commit_on(&old);
-                self.road.a.force("main", &next);
+                self.set(&next);
                 self.commit_on(&next)
             }
         };
-        self.road.a.force("main", &next);
+        self.set(&next);
         next
     }
 
     /// The runs of a commit on the API server.
     fn runs_of(&self, sha: &str) -> usize {
+        let part = format!("|{}|{sha}|", self.subject.replace("refs/tags/", "tag "));
         let mine = |run: &&serde_json::Value| {
             run["metadata"]["annotations"]["sentry-gitops.dev/key"]
                 .as_str()
                 .unwrap()
-                .contains(&format!("|main|{sha}|"))
+                .contains(&part)
         };
         self.road.runs().iter().filter(mine).count()
     }
@@ -107,7 +119,9 @@ impl Story {
             eventually("a head that was delivered before is so again", || {
                 let status = self.road.json(&["status", "-o", "json"]);
                 let branches = status["watches"][0]["branches"].as_array().unwrap().clone();
-                branches.iter().any(|b| b["branch"] == "main" && b["delivered"]["sha"] == *sha)
+                branches
+                    .iter()
+                    .any(|b| b["branch"] == self.subject && b["delivered"]["sha"] == *sha)
             });
         } else {
             eventually(&format!("{sha} is delivered"), || self.runs_of(sha) == RUNS);
@@ -119,14 +133,23 @@ impl Story {
 
 #[test]
 fn wherever_the_head_is_moved_it_is_delivered() {
+    let seen =
+        ["main", "refs/tags/v1"].map(|subject| moved_about(subject, cases(100, MOVES.len())));
+    kept(9, "", &format!("{}; 0 stuck, 0 runs made twice", seen.join("; ")));
+}
+
+/// What was seen of so many moves.
+fn moved_about(subject: &'static str, wanted: usize) -> String {
     let road = Road::new();
+    road.configure("branches: [main], tags: 'v*'");
     road.once();
     let mut agent = road.watch();
     agent.wait_for_log("started");
-    let mut story = Story { road, heads: Vec::new(), number: 0 };
-    let first = story.road.push();
+    let mut story = Story { road, subject, heads: Vec::new(), number: 0 };
+    let root = story.road.a.branch_at("main").unwrap();
+    let first = story.commit_on(&root);
+    story.set(&first);
     story.arrives(&first);
-    let wanted = cases(100, MOVES.len());
     for n in 0..wanted {
         // Each round in another order.
         let how = MOVES[(n * 5 + n / MOVES.len()) % MOVES.len()];
@@ -137,10 +160,9 @@ fn wherever_the_head_is_moved_it_is_delivered() {
     let names = story.road.cluster.creates_of("PipelineRun");
     let unique: BTreeSet<_> = names.iter().collect();
     assert_eq!(unique.len(), names.len(), "a run was made twice");
-    let seen = format!(
-        "{wanted} moves of a head ({} forms): {} different heads delivered, 0 stuck, 0 runs made twice",
+    format!(
+        "{wanted} moves of the head of {subject} ({} forms): {} different heads delivered",
         MOVES.len(),
         story.heads.len()
-    );
-    kept(9, "", &seen);
+    )
 }

@@ -1,4 +1,4 @@
-//! 14: what polls cost where nothing moves: questions that are not counted, or one question for all branches. What fails
+//! 14: what polls cost where nothing moves: questions that are not counted, or one question for all branches and tags. What fails
 //! is asked an eighth as often at most.
 
 use std::collections::BTreeMap;
@@ -15,14 +15,15 @@ use crate::world::seconds;
 
 const HOUR: u64 = 3600;
 
-/// Repositories of which one branch is watched, two, a pattern, and twenty.
+/// Repositories of which one branch is watched, two, a pattern, twenty, and a branch with tags.
 fn shapes(each: usize) -> Vec<(String, Vec<String>)> {
     let many = (0..20).map(|n| format!("release-{n}")).chain(["main".to_owned()]).collect();
-    let shapes: [Vec<String>; 4] = [
+    let shapes: [Vec<String>; 5] = [
         vec!["main".to_owned()],
         vec!["main".to_owned(), "dev".to_owned()],
         vec!["main".to_owned(), "dev*".to_owned()],
         many,
+        vec!["main".to_owned(), "tags v1".to_owned()],
     ];
     let names = repositories(each * shapes.len()).into_iter();
     names.zip(shapes.iter().cycle()).map(|((name, _), shape)| (name, shape.clone())).collect()
@@ -66,7 +67,7 @@ async fn polls_that_find_nothing_new_are_conditional_or_one_for_all_branches() {
             }
             // A small number of exact branches is asked for one by one, where that is not counted.
             let by_api = matches!(kind, Kind::GitHub | Kind::GitLab);
-            let exact = branches.iter().all(|branch| !branch.contains('*'));
+            let exact = branches.iter().all(|branch| !branch.contains(['*', ' ']));
             let each = if by_api && exact && branches.len() <= 5 { branches.len() } else { 1 };
             assert_eq!(questions.len(), each, "{kind:?} {branches:?}: {questions:?}");
             let times = || questions.values().copied();
@@ -83,7 +84,7 @@ async fn polls_that_find_nothing_new_are_conditional_or_one_for_all_branches() {
     }
     assert!(free * 1000 >= requests * 999, "{free} of {requests}");
     let seen = format!(
-        "{polls} idle polls of repositories with 1, 2, 21 branches and a pattern, by GitHub's and GitLab's APIs and by git: \
+        "{polls} idle polls of repositories with 1, 2, 21 branches, a pattern and a tag, by GitHub's and GitLab's APIs and by git: \
          {free} of {requests} requests were answered \"not modified\" or were one for all branches",
     );
     kept(14, "idle", &seen);

@@ -85,6 +85,7 @@ pub(crate) fn scene(strings: &[String]) -> Script {
         agent: None,
         notifications: Vec::new(),
         next: None,
+        fleet: None,
     };
     let shows = strings.iter().enumerate().map(|(n, s)| show(n, s)).collect();
     Script { status: Some(status), shows }

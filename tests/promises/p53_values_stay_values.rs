@@ -136,7 +136,7 @@ struct Push {
 impl Push {
     fn prepare(&self, text: &str) -> ManifestSet {
         let mut scene = Scene::default();
-        scene.revision.subject = sample::subject(&self.branch);
+        scene.revision.subject = Subject::Branch(self.branch.parse().unwrap());
         scene.sender.clone_from(&self.sender);
         scene.title.clone_from(&self.title);
         scene.changed = Some(ChangedPaths { paths: self.paths.clone(), truncated: false });
@@ -192,7 +192,7 @@ fn a_hostile_value_decides_what_an_inert_one_would_and_stands_where_it_was_put()
     let (mut decided, mut started) = (0, 0);
     for case in 0..number {
         let mut push = Push {
-            branch: hostile.branch().to_string(),
+            branch: hostile.branch().name().to_owned(),
             sender: hostile.text(),
             title: hostile.text(),
             paths: (0..3).map(|_| hostile.text()).collect(),
@@ -243,7 +243,7 @@ fn an_expression_of_tektons_takes_no_value_at_all() {
                 "  pipelineSpec: {{tasks: [{{name: t, when: [{{cel: {cel}}}], taskSpec: {{steps: []}}}}]}}\n"
             );
         let push = Push {
-            branch: hostile.branch().to_string(),
+            branch: hostile.branch().name().to_owned(),
             sender: hostile.text(),
             title: String::new(),
             paths: Vec::new(),

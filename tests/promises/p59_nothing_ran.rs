@@ -286,8 +286,15 @@ fn every_way_in_which_no_run_starts_is_told_as_what_it_is() {
         [directories(), unmatched(), refused(), asked()].into_iter().flatten().collect();
     let stage = Stage::start(Vec::new());
     let (watches, queue, notifications) = (Vec::new(), Vec::new(), Vec::new());
-    let status =
-        Status { version: VERSION, watches, queue, notifications, next: None, agent: None };
+    let status = Status {
+        version: VERSION,
+        watches,
+        queue,
+        notifications,
+        next: None,
+        agent: None,
+        fleet: None,
+    };
     stage.answers.play(Script { status: Some(status), shows: Vec::new() });
     let (cookie, _) = session(&stage, READ);
     let (mut idle, mut errors) = (0, 0);

@@ -1,4 +1,4 @@
-//! 60: several branches stand at one commit: each has a status that ends as its own runs did, and the short one is the
+//! 60: several branches and a tag stand at one commit: each has a status that ends as its own runs did, and the short one is the
 //! worst of them, whatever came first, was away, or was killed in between.
 
 mod shown;
@@ -13,13 +13,14 @@ use sentry_core::ids::DeliveryId;
 use sentry_core::plan::{DELIVERY_LABEL, Operation, PlannedObject};
 use sentry_core::subject::Subject;
 use sentry_core::testing::fakes::FakeDeployer;
-use sentry_core::watch::ReportMode;
+use sentry_core::testing::sample;
+use sentry_core::watch::{ReportMode, TagSelector};
 use sentry_tests::promise::{cases, kept};
 
 use self::shown::{Shown, show};
 use crate::world::{A, WallClock, World, seconds};
 
-const SUBJECTS: [&str; 3] = ["main", "release/1.4", "release/hotfix"];
+const SUBJECTS: [&str; 4] = ["main", "release/1.4", "release/hotfix", "refs/tags/v1.4"];
 /// How long after the first branch the others reach the commit.
 const GAPS: [u64; 5] = [1, 20, 90, 1_200, 86_400];
 /// The runs of one delivery.
@@ -51,6 +52,11 @@ fn worst(states: impl IntoIterator<Item = StatusState>) -> StatusState {
         _ => 0,
     };
     states.into_iter().max_by_key(rank).unwrap()
+}
+
+/// What a status calls a subject.
+fn label(text: &str) -> String {
+    sample::subject(text).label().into_owned()
 }
 
 /// The branch, the delivery and the document's name of a run, as the cluster was given them.
@@ -152,6 +158,7 @@ async fn story(seed: u64) -> Told {
     let mut world = World::new(FakeDeployer::new().following());
     let mode = [ReportMode::PerWatch, ReportMode::PerRun][usize::from(seed % 2 == 1)];
     world.watches[0].reporting.mode = mode;
+    world.watches[0].source.subjects.tags = TagSelector::names(["v*"]).ok();
     let clock = Arc::new(WallClock::new());
     world.clock = Arc::clone(&clock) as _;
     // A quiet day is many looks.
@@ -161,7 +168,7 @@ async fn story(seed: u64) -> Told {
     let sha = world.push();
     let mut others = SUBJECTS[1..].to_vec();
     random.shuffle(&mut others);
-    others.truncate(random.usize(1..=2));
+    others.truncate(random.usize(1..=3));
     let mut story = Story { world, clock, random, ends: BTreeMap::new(), kills: 0, outages: 0 };
     for branch in &others {
         let gap = story.random.choice(GAPS).unwrap();
@@ -184,12 +191,13 @@ async fn story(seed: u64) -> Told {
     }
     seconds(900).await;
     let expected = story.expected(mode);
-    let subjects: Vec<&str> = [&SUBJECTS[..1], others.as_slice()].concat();
+    let subjects = [&SUBJECTS[..1], others.as_slice()].concat();
+    let subjects: Vec<String> = subjects.into_iter().map(label).collect();
     let mut by_branch = BTreeSet::new();
     for line in expected.keys() {
         let own = line.split_once(" (").map(|(_, rest)| rest.trim_end_matches(')'));
         let places = subjects.iter().filter(|branch| own.is_none_or(|own| own == **branch));
-        by_branch.extend(places.map(|branch| ((*branch).to_owned(), line.clone())));
+        by_branch.extend(places.map(|branch| (branch.clone(), line.clone())));
     }
     let statuses = story.world.forge.statuses();
     let statuses = statuses.into_iter().filter(|s| s.revision.sha == sha).collect();
@@ -211,7 +219,7 @@ fn every_branch_at_a_commit_ends_as_its_own_runs_did_and_the_short_status_as_the
             told.statuses.iter().map(|s| (s.context.clone(), s.state)).collect();
         assert_eq!(last, told.expected, "seed {seed}");
         let by_branch = told.statuses.iter().flat_map(|status| {
-            let place = |b: &Subject| (b.to_string(), status.context.clone());
+            let place = |b: &Subject| (b.label().into_owned(), status.context.clone());
             status.subjects.iter().map(move |b| (place(b), status.state))
         });
         let by_branch: BTreeMap<_, _> = by_branch.collect();
@@ -225,7 +233,7 @@ fn every_branch_at_a_commit_ends_as_its_own_runs_did_and_the_short_status_as_the
         outages += told.outages;
     }
     let seen = format!(
-        "{stories} stories of 2 and 3 branches at one commit, up to a day apart, per watch and per run, with {kills} \
+        "{stories} stories of 2 to 4 branches and a tag at one commit, up to a day apart, per watch and per run, with {kills} \
          kills and {outages} outages of the forge: {statuses} statuses, each line ended as its own runs did, the short \
          ones as the worst"
     );
@@ -254,8 +262,10 @@ fn forges_show_in_the_end_what_each_branch_came_to() {
             StatusState::Success => "success".to_owned(),
             _ => "failed".to_owned(),
         };
-        let gitlab: BTreeMap<_, _> =
-            told.by_branch.iter().map(|place| (place.clone(), lab(&place.1))).collect();
+        // GitLab's `ref` is a name alone.
+        let at = |subject: &str| subject.trim_start_matches("tag ").to_owned();
+        let place = |(subject, line): &(String, String)| ((at(subject), line.clone()), lab(line));
+        let gitlab: BTreeMap<_, _> = told.by_branch.iter().map(place).collect();
         assert_eq!(by_branch, gitlab, "GitLab, seed {seed}");
         lines += statuses.len() + check_runs.len() + by_branch.len();
     }

@@ -16,6 +16,7 @@ use sentry_core::forge::{
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::watch::SubjectSelector;
 use sentry_core::watch::sample::watch;
 use sentry_forge::credential::Credential;
 use sentry_tests::gitserver::presented;
@@ -191,14 +192,15 @@ pub(crate) struct Town {
 }
 
 impl Town {
-    /// A watch of these branches for each of these repositories, polled every minute.
+    /// A watch of what these patterns select for each of these repositories, polled every minute.
     pub(crate) async fn new(kind: Kind, repos: &[(String, Vec<String>)]) -> Self {
         let steps = SmallSteps::begin();
         let (mut world, forges) = (World::new(FakeDeployer::new()), Forges::start().await);
         world.watches.clear();
         for (name, branches) in repos {
-            let branches: Vec<&str> = branches.iter().map(String::as_str).collect();
-            let mut watch = watch(name, &branches);
+            let mut watch = watch(name, &["main"]);
+            let patterns = branches.iter().map(String::as_str);
+            watch.source.subjects = SubjectSelector::read(patterns).unwrap();
             watch.source.repo = format!("{}/o/{name}.git", forges.http.origin()).parse().unwrap();
             world.watches.push(watch);
         }

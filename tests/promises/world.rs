@@ -130,11 +130,11 @@ impl World {
         self.forge.commit(A, "main", "work", &[])
     }
 
-    /// What is kept of a branch of the first watch.
+    /// What is kept of a subject of the first watch, by its text.
     pub(crate) async fn branch(&self, name: &str) -> Option<Cursors> {
         let branches = self.store.snapshot().cursors;
         let mut mine = branches.into_iter().filter(|b| b.watch == self.watches[0].name);
-        mine.find(|b| b.subject.name() == name)
+        mine.find(|b| b.subject.text() == name)
     }
 
     /// Every delivery, newest first.

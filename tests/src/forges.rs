@@ -3,6 +3,7 @@
 //! They answer as the real ones were seen and documented to answer, refusals included; what they cannot know
 //! (a signature of a GitHub App, a person's rights) they do not check.
 
+pub mod desk;
 mod difference;
 pub mod gitea;
 pub mod github;
@@ -74,6 +75,22 @@ struct Shelf {
     ids: Mutex<BTreeMap<String, u64>>,
     moved: Mutex<BTreeMap<String, String>>,
     redirect: Mutex<Option<StatusCode>>,
+}
+
+/// What a query says of a key.
+fn asked<'q>(query: Option<&'q str>, key: &str) -> Option<&'q str> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
+/// Whether a query has these keys alone.
+fn only_asks(query: Option<&str>, known: &[&str]) -> bool {
+    let mut pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.all(|pair| pair.split_once('=').is_some_and(|(key, _)| known.contains(&key)))
+}
+
+fn number(text: Option<&str>) -> Option<usize> {
+    text?.parse().ok()
 }
 
 impl Shelf {

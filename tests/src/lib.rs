@@ -15,6 +15,7 @@
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
+//! | [`crew`] | agents that share a state in PostgreSQL, with a forge and a cluster |
 //! | [`kept`] | a state that a release left behind, with all that it is about |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
 //! | [`served`], [`wire`] | an agent that serves: with all of that; asked byte for byte, and by forges |
@@ -31,6 +32,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod crew;
 pub mod ear;
 pub mod forges;
 pub mod fuzz;

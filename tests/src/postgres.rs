@@ -6,8 +6,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The role that owns the databases.
 pub const ROLE: &str = "sentry";
@@ -18,7 +18,8 @@ pub const PASSWORD: &str = "correct-horse";
 #[derive(Debug)]
 pub struct Server {
     directory: PathBuf,
-    port: u16,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
     databases: AtomicU32,
 }
 
@@ -27,15 +28,27 @@ pub struct Server {
 /// # Panics
 /// If it can't be started: `scripts/setup` installs it.
 #[must_use]
-pub fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+pub fn server() -> &'static Arc<Server> {
+    static SERVER: OnceLock<Arc<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| Arc::new(Server::start()))
 }
 
 impl Server {
-    fn start() -> Self {
-        clear();
-        let directory = std::env::temp_dir().join(format!("{NAME}{}", std::process::id()));
+    /// One that may be stopped.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    #[must_use]
+    pub fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            clear();
+        }
+        let id = std::process::id();
+        // A program may have several, and knows all of them by its id.
+        let name = if number == 0 { format!("{NAME}{id}") } else { format!("{MORE}{id}-{number}") };
+        let directory = std::env::temp_dir().join(name);
         let mut initdb = unprivileged(&program("initdb"));
         initdb.args(["--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256"]);
         initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--pgdata"]);
@@ -63,8 +76,8 @@ impl Server {
         {
             postgres.args(["-c", set]);
         }
-        let log = std::env::temp_dir().join(format!("{NAME}{}.log", std::process::id()));
-        let log = fs::File::create(log).expect("a log");
+        let log = self.directory.with_extension("log");
+        let log = fs::File::options().create(true).append(true).open(log).expect("a log");
         postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let (started, starts) = std::sync::mpsc::channel::<()>();
         std::thread::spawn(move || {
@@ -76,6 +89,21 @@ impl Server {
         while !self.is_ready() {
             std::thread::yield_now();
         }
+    }
+
+    /// Ends it as a crash would: nothing is written back, and every connection is gone.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn crash(&self) {
+        let mut stops = unprivileged(&program("pg_ctl"));
+        stops.arg("-D").arg(&self.directory).args(["-s", "-w", "-m", "immediate", "stop"]);
+        assert!(stops.status().expect("pg_ctl runs").success(), "the server can be stopped");
+    }
+
+    /// Starts it again after [`Self::crash`], where it was.
+    pub fn recover(&self) {
+        self.run();
     }
 
     fn is_ready(&self) -> bool {
@@ -98,7 +126,13 @@ impl Server {
     /// The URL of a database for [`ROLE`], over the network.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{ROLE}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        self.url_at(self.port, database)
+    }
+
+    /// The same for who reaches the server at another port.
+    #[must_use]
+    pub fn url_at(&self, port: u16, database: &str) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
 
     /// The URL of a database for its superuser, over the server's socket.
@@ -156,12 +190,15 @@ impl Server {
 
 /// What the directories of servers begin with; the id of the program follows.
 const NAME: &str = "sentry-postgres-";
+/// The same of further servers of a program.
+const MORE: &str = "sentry-more-postgres-";
 
 /// Removes what programs left behind that have ended.
 fn clear() {
     for entry in fs::read_dir(std::env::temp_dir()).expect("a directory").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let id = name.strip_prefix(NAME).map(|id| id.trim_end_matches(".log").to_owned());
+        let id = name.strip_prefix(NAME).or_else(|| name.strip_prefix(MORE));
+        let id = id.map(|id| id.split(['-', '.']).next().unwrap_or_default());
         if id.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
             // Another program may be at it too.
             drop(fs::remove_dir_all(entry.path()));

@@ -27,6 +27,11 @@ pub fn git(dir: &Path) -> Command {
     command
 }
 
+/// A branch's whole reference; another one as it is.
+fn full(name: &str) -> String {
+    if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") }
+}
+
 /// One entry of a commit's tree, at a path below its root.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -215,14 +220,30 @@ impl BareRepo {
         sha
     }
 
-    /// Sets the branch to that commit, whatever it was: a new branch, a force push, a push of an old commit.
+    /// Sets the branch, or what a whole reference names, to that commit, whatever it was: a new branch, a force push, a
+    /// push of an old commit.
     pub fn force(&self, branch: &str, sha: &str) {
-        run(git(&self.path).args(["update-ref", &format!("refs/heads/{branch}"), sha]), b"");
+        run(git(&self.path).args(["update-ref", &full(branch), sha]), b"");
     }
 
-    /// Deletes the branch.
+    /// Sets a tag with a message, an object of its own, to that object: a commit, or another tag; its own id.
+    pub fn annotate(&self, tag: &str, object: &str) -> String {
+        let date = format!("{} +0000", self.tick());
+        let mut command = git(&self.path);
+        command.args(["tag", "--force", "--annotate", "--message", "a tag", tag, object]);
+        run(command.env("GIT_COMMITTER_DATE", &date), b"");
+        self.ref_at(&format!("refs/tags/{tag}")).expect("the tag")
+    }
+
+    /// Deletes the branch, or what a whole reference names.
     pub fn delete_branch(&self, branch: &str) {
-        run(git(&self.path).args(["update-ref", "-d", &format!("refs/heads/{branch}")]), b"");
+        run(git(&self.path).args(["update-ref", "-d", &full(branch)]), b"");
+    }
+
+    /// Sets references to commits in one step, as one push does.
+    pub fn push_refs<'a>(&self, refs: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let lines = refs.into_iter().map(|(name, sha)| format!("update {name} {sha}\n"));
+        run(git(&self.path).args(["update-ref", "--stdin"]), lines.collect::<String>().as_bytes());
     }
 
     /// Creates many branches at one commit, in one process.
@@ -237,9 +258,9 @@ impl BareRepo {
         run(git(&self.path).args(["fast-import", "--quiet", "--force"]), stream);
     }
 
-    /// The head of the branch, read without a process.
+    /// The head of the branch, or what a whole reference points at, read without a process.
     pub fn branch_at(&self, branch: &str) -> Option<String> {
-        self.ref_at(&format!("refs/heads/{branch}"))
+        self.ref_at(&full(branch))
     }
 
     /// What a full ref name points at, read without a process.

@@ -151,7 +151,12 @@ impl Road {
 
     /// The usual watch with one more setting.
     pub fn configure_watch(&self, setting: &str) {
-        self.write_config("branches: [main, 'release/*']", &format!("    {setting}\n"));
+        self.configure_with("branches: [main, 'release/*']", setting);
+    }
+
+    /// This selection (a YAML line of `source`), and one more setting of the watch.
+    pub fn configure_with(&self, selection: &str, setting: &str) {
+        self.write_config(selection, &format!("    {setting}\n"));
     }
 
     /// The usual watch with B at another place, and with more settings (YAML lines, those after the first indented by 4).

@@ -155,7 +155,7 @@ mod tests {
             error: "refused".into(),
             again: None,
         };
-        let parked = Cursors { parked: Some(parked), ..seen() };
+        let parked = Cursors { parked: Some(Box::new(parked)), ..seen() };
         assert_eq!(word(&parked), "parked");
         assert_eq!(word(&Cursors { gone: Some(sample::time(1)), ..parked }), "gone");
     }

@@ -25,7 +25,7 @@ use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
 use sentry_core::store::{self, DeliveryQuery, OverviewQuery, State, Suspension};
 use sentry_core::subject::{EventName, Subject};
-use sentry_core::watch::BranchSelector;
+use sentry_core::watch::SubjectSelector;
 
 use crate::answers::{Answers, Asker};
 use crate::error::{ApiError, ErrorKind};
@@ -42,8 +42,8 @@ use crate::shape::{
 pub struct WatchFacts {
     /// Its name.
     pub name: WatchName,
-    /// Its branches of A.
-    pub branches: BranchSelector,
+    /// Its subjects of A.
+    pub subjects: SubjectSelector,
     /// Whether its forge has commit statuses at all: where it has none, that none are shown is no news.
     pub has_statuses: bool,
 }
@@ -247,11 +247,11 @@ fn optional<T: FromStr<Err: Display>>(
     text.map(|text| parsed(what, text)).transpose()
 }
 
-/// What git would not take for a branch's name is none that anybody has.
+/// What git would not take for a branch's or a tag's name is none that anybody has.
 fn subject(text: Option<&str>) -> Result<Option<Subject>, ApiError> {
     let unknown =
         |e| ApiError::new(ErrorKind::UnknownBranch, format!("there is no such branch: {e}"));
-    text.map(|text| text.parse().map(Subject::Branch).map_err(unknown)).transpose()
+    text.map(|text| Subject::named(text).map_err(unknown)).transpose()
 }
 
 /// A name that says something, where one is given.

@@ -57,6 +57,11 @@ impl Known {
             Reason::SkippedByMarker => {
                 format!("its message has a skip marker; to deliver it anyway: `{by_hand}`")
             }
+            Reason::InPullRequest => {
+                format!(
+                    "its pull request's own runs count; to deliver the push as well: `{by_hand}`"
+                )
+            }
             Reason::Cancelled => format!("nothing to do; to deliver it after all: `{by_hand}`"),
             Reason::Suspended => format!("`sentry resume {watch}`"),
             Reason::Parked => {

@@ -42,18 +42,16 @@ fn watch(watches: &[WatchFacts], name: Option<WatchName>) -> Result<&WatchFacts,
 
 /// The subject that is meant: the given one if it is watched, or the watch's only one.
 fn subject(watch: &WatchFacts, subject: Option<Subject>) -> Result<Subject, ApiError> {
-    let selector = &watch.branches;
-    let mut exact = selector.exact();
-    let error = match (subject, exact.next(), exact.next()) {
-        (Some(Subject::Branch(branch)), ..) if selector.matches(&branch) => {
-            return Ok(branch.into());
-        }
-        (None, Some(only), None) if selector.is_exact() => return Ok(only.clone().into()),
-        (Some(Subject::Branch(branch)), ..) => {
-            let text = format!("watch {} does not watch branch {branch}", watch.name);
+    let selector = &watch.subjects;
+    let error = match (subject, selector.only()) {
+        (Some(subject), _) if selector.matches(&subject) => return Ok(subject),
+        (None, Some(only)) => return Ok(only),
+        (Some(subject), _) => {
+            let (watch, kind, name) = (&watch.name, subject.kind(), subject.name());
+            let text = format!("watch {watch} does not watch {kind} {name}");
             ApiError::new(ErrorKind::UnknownBranch, text)
         }
-        (None, ..) => {
+        (None, None) => {
             let text =
                 format!("watch {} has more than one branch: pick one with --branch", watch.name);
             ApiError::new(ErrorKind::Ambiguous, text)

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use sentry_core::clock::Timestamp;
+use sentry_core::fleet::{Slot, Term};
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    OverviewQuery, QueueView, ReceiverView, SubjectFilter, SubjectView, WatchState, WatchView,
+    FleetView, MemberView, OverviewQuery, QueueView, ReceiverView, SubjectFilter, SubjectView,
+    WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
-use sentry_core::watch::BranchSelector;
+use sentry_core::watch::SubjectSelector;
 
 use super::branch::Facts;
 use super::history::words;
@@ -18,8 +20,8 @@ use crate::VERSION;
 use crate::error::ApiError;
 use crate::query::StatusQuery;
 use crate::shape::{
-    BranchStatus, OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, Status,
-    SuspensionStatus, WatchStatus,
+    BranchStatus, FleetStatus, MemberStatus, OutageStatus, QueueStatus, ReceiverStatus,
+    ReportingStatus, SlotStatus, Status, SuspensionStatus, WatchStatus,
 };
 use crate::words::{BranchState, DeliveryState, Word};
 
@@ -55,7 +57,25 @@ pub(super) async fn status(local: &Local, asked: &StatusQuery) -> Result<Status,
         notifications: overview.receivers.iter().map(receiver).collect(),
         next,
         agent: overview.agent.as_ref().map(|one| agent::agent(one, now)),
+        fleet: overview.fleet.as_ref().map(fleet),
     })
+}
+
+fn fleet(view: &FleetView) -> FleetStatus {
+    let slot = |(slot, term): &(Slot, Term)| {
+        let (slot, term) = (slot.number(), term.to_string());
+        SlotStatus { slot, term }
+    };
+    let member = |member: &MemberView| MemberStatus {
+        holder: member.holder.clone(),
+        seconds: member.age.as_secs(),
+        slots: member.slots.iter().map(slot).collect(),
+        watches: member.watches,
+    };
+    FleetStatus {
+        members: view.members.iter().map(member).collect(),
+        unowned: view.unowned.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn query(asked: &StatusQuery, watch: Option<WatchName>) -> Result<OverviewQuery, ApiError> {
@@ -102,7 +122,7 @@ impl Filter {
         let is_last = subjects.len() <= self.limit;
         subjects.truncate(self.limit);
         let last = &subjects.last().filter(|_| !is_last)?.cursors;
-        Some(format!("{}/{}", last.watch, last.subject.name()))
+        Some(format!("{}/{}", last.watch, last.subject))
     }
 }
 
@@ -146,10 +166,10 @@ fn watch(
 /// now than the watch was polled with.
 fn idle(kept: &WatchState, facts: Option<&WatchFacts>, there: &[&Subject]) -> Vec<String> {
     let patterns = || kept.patterns.iter().map(String::as_str);
-    let configured = facts.map(|facts| &facts.branches).filter(|it| it.patterns().eq(patterns()));
+    let configured = facts.map(|facts| &facts.subjects).filter(|it| it.patterns().eq(patterns()));
     let selector = match configured {
         Some(selector) => Some(Cow::Borrowed(selector)),
-        None => BranchSelector::new(patterns()).ok().map(Cow::Owned),
+        None => SubjectSelector::read(patterns()).ok().map(Cow::Owned),
     };
     let idle = selector.iter().flat_map(|selector| selector.idle(there));
     idle.map(str::to_owned).collect()
@@ -159,7 +179,7 @@ fn branch(facts: &Facts<'_>) -> BranchStatus {
     let branch = facts.cursors;
     let errors = [facts.delivery_error(), facts.run_error()];
     BranchStatus {
-        branch: branch.subject.name().to_owned(),
+        branch: branch.subject.to_string(),
         subject: (&branch.subject).into(),
         observed: (&branch.observed).into(),
         commit: facts.commit(&branch.observed.sha),

@@ -143,7 +143,7 @@ impl Known {
             other => other.clone(),
         };
         let delivery = self.delivery(record).filter(|d| !d.asked.dry_run);
-        let branch = record.revision.subject.name();
+        let branch = record.revision.subject.text();
         let by_hand = format!(
             "sentry trigger {} --branch {branch} --revision {}",
             record.watch, record.revision.sha
@@ -153,7 +153,7 @@ impl Known {
             watch: record.watch.to_string(),
             superseded_by,
             since,
-            branch: Some(branch.to_owned()),
+            branch: Some(branch.into_owned()),
             subject: Some((&record.revision.subject).into()),
             sha: Some(record.revision.sha.to_string()),
             at: Some(record.at),
@@ -200,7 +200,7 @@ impl Known {
             watch: watch.to_string(),
             superseded_by,
             since,
-            branch: head.map(|b| b.subject.name().to_owned()),
+            branch: head.map(|b| b.subject.to_string()),
             subject: head.map(|b| (&b.subject).into()),
             sha: head.map(|b| b.observed.sha.to_string()),
             at: head.map(|b| b.observed.at),
@@ -334,6 +334,7 @@ mod tests {
             repo: "https://github.com/a/b".parse().unwrap(),
             patterns: vec!["main".into()],
             unreachable: Some(Outage { since: at(5), error: "no answer".into(), next: None }),
+            pulls: None,
         };
         known.overview.watches = vec![WatchView { state: Some(state), ..kept() }];
         assert_eq!(answer(&known).since, Some(at(5)));

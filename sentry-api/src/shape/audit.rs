@@ -58,7 +58,7 @@ impl From<&store::AuditEntry> for Act {
             by: act.by.clone(),
             act: act.kind.into(),
             watch: act.watch.to_string(),
-            branch: act.subject.as_ref().map(|subject| subject.name().to_owned()),
+            branch: act.subject.as_ref().map(|subject| subject.to_string()),
             revision: act.revision.as_ref().map(ToString::to_string),
             delivery: act.delivery.as_ref().map(ToString::to_string),
             trigger: act.trigger.as_ref().map(ToString::to_string),

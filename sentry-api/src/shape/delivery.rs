@@ -248,7 +248,7 @@ impl From<&core::Delivery> for Show {
                 .as_ref()
                 .map(|it| Cancelled { by: it.by.clone(), at: it.at }),
             notes: delivery.notes.clone(),
-            manifests_branch: delivery.manifests.as_ref().map(|b| b.subject.name().to_owned()),
+            manifests_branch: delivery.manifests.as_ref().map(|b| b.subject.to_string()),
             asked_for: is_special.then_some(asked),
             before: None,
             same_commit: Vec::new(),
@@ -279,7 +279,7 @@ impl From<&core::Delivery> for Delivery {
         Self {
             id: delivery.id.to_string(),
             watch: delivery.watch.to_string(),
-            branch: delivery.revision.subject.name().to_owned(),
+            branch: delivery.revision.subject.to_string(),
             subject: (&delivery.revision.subject).into(),
             trigger: delivery.asked.cause.into(),
             asked_by: delivery.asked.by.as_deref().map(text::line),

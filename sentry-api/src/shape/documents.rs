@@ -128,7 +128,7 @@ impl From<&Preview> for Documents {
 
 impl From<&sentry_core::revision::Revision> for Revision {
     fn from(revision: &sentry_core::revision::Revision) -> Self {
-        Self { branch: revision.subject.name().to_owned(), sha: revision.sha.to_string() }
+        Self { branch: revision.subject.to_string(), sha: revision.sha.to_string() }
     }
 }
 

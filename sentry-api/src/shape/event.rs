@@ -91,7 +91,7 @@ impl Event {
     }
 
     fn of_subject(self, subject: &core::Subject) -> Self {
-        let branch = Some(subject.name().to_owned());
+        let branch = Some(subject.to_string());
         Self { branch, subject: Some(subject.into()), ..self }
     }
 

@@ -26,8 +26,9 @@ pub use request::{
 };
 pub use run::{Run, RunTotals, Task};
 pub use status::{
-    AgentStatus, BranchStatus, BudgetStatus, ForgeStatus, Mark, OutageStatus, QueueStatus,
-    ReceiverStatus, ReportingStatus, Status, SuspensionStatus, WatchStatus,
+    AgentStatus, BranchStatus, BudgetStatus, FleetStatus, ForgeStatus, Mark, MemberStatus,
+    OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, SlotStatus, Status,
+    SuspensionStatus, WatchStatus,
 };
 pub use subject::Subject;
 pub use why::{Why, WhyAnswer};

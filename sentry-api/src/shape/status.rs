@@ -23,9 +23,43 @@ pub struct Status {
     /// What to pass as `after` for the branches after these; none if there is no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The agent that last ran on the state, if any.
+    /// The agent that last ran on the state, if any; of several that share it, one that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,
+    /// The agents that share the state; none if it is one agent's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
+}
+
+/// The agents that share a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FleetStatus {
+    /// Those that run, longest first.
+    pub members: Vec<MemberStatus>,
+    /// The watches that none of them works for.
+    pub unowned: Vec<String>,
+}
+
+/// One of the agents that share a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberStatus {
+    /// Who: process id and host.
+    pub holder: String,
+    /// How long it has run, in seconds.
+    pub seconds: u64,
+    /// The slots that it works for.
+    pub slots: Vec<SlotStatus>,
+    /// How many watches are in them.
+    pub watches: usize,
+}
+
+/// A slot that an agent works for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlotStatus {
+    /// Its number.
+    pub slot: u8,
+    /// The taking by which the agent owns it.
+    pub term: String,
 }
 
 /// One watch.

@@ -17,9 +17,9 @@ pub(super) fn word<T: ClosedList + Send + Sync>() -> impl TypedValueParser<Value
         .try_map(|word| T::from_word(&word).ok_or("is not an allowed value"))
 }
 
-/// A branch name.
+/// A branch's name, or a tag's whole reference.
 pub(super) fn branch(text: &str) -> Result<Subject, ParseError> {
-    text.parse().map(Subject::Branch)
+    Subject::named(text)
 }
 
 /// A place that documents may be fetched from.

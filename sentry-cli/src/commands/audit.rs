@@ -12,7 +12,7 @@ use crate::table::{Rows, folded, middle, whole};
 use crate::ui::{Tone, age};
 
 pub(crate) async fn audit(ctx: &Context, args: &AuditArgs) -> Result<Exit, Failure> {
-    let source = ctx.source()?;
+    let source = ctx.source().await?;
     let query = AuditQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
         by: args.by.clone(),

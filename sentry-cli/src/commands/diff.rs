@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
     let (watch, subject) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
-    let engine = for_questions(ctx, config)?.engine;
+    let engine = for_questions(ctx, config).await?.engine;
     let (sha, selection) = (args.revision.as_ref(), Selection::default());
     let question = engine.diff(&watch, &subject, sha, &selection);
     let (preview, diffs) = uninterrupted(question).await?;

@@ -26,7 +26,7 @@ pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failu
     };
     let answers: Box<dyn Answers> = match ctx.server()? {
         Some(server) => Box::new(server),
-        None => Box::new(local(ctx)?),
+        None => Box::new(local(ctx).await?),
     };
     let documents = uninterrupted(answers.explain(&query)).await?;
     if let (true, Some(commit), Some(manifests)) =
@@ -39,13 +39,13 @@ pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failu
 }
 
 /// Answers on this machine: with an engine that knows what was delivered, and writes nothing.
-fn local(ctx: &Context) -> Result<Local, Failure> {
-    Ok(for_questions(ctx, ctx.start()?)?.answers())
+async fn local(ctx: &Context) -> Result<Local, Failure> {
+    Ok(for_questions(ctx, ctx.start()?).await?.answers())
 }
 
 /// What can be asked: it knows what was delivered, as far as that is known here, and writes nothing.
-pub(crate) fn for_questions(ctx: &Context, config: Config) -> Result<Composition, Failure> {
-    let kept = compose::read_store(&ctx.state_dir(Some(&config))?)?;
+pub(crate) async fn for_questions(ctx: &Context, config: Config) -> Result<Composition, Failure> {
+    let kept = ctx.read(&ctx.place(Some(&config))?).await?;
     let state = kept.unwrap_or_else(compose::memory_store);
     Ok(Composition::new(config, state, &ctx.redactor)?)
 }

@@ -67,8 +67,9 @@ async fn show_again(ctx: &Context, source: &Source, args: &StatusArgs) -> Result
 /// Whether anything but an agent's heartbeat differs.
 fn is_news(last: &Status, now: &Status) -> bool {
     let agent = |status: &Status| status.agent.as_ref().map(|agent| agent.healthy);
-    (&last.watches, &last.queue, &last.notifications, agent(last))
-        != (&now.watches, &now.queue, &now.notifications, agent(now))
+    let unowned = |status: &Status| status.fleet.as_ref().map(|fleet| fleet.unowned.clone());
+    (&last.watches, &last.queue, &last.notifications, agent(last), unowned(last))
+        != (&now.watches, &now.queue, &now.notifications, agent(now), unowned(now))
 }
 
 /// When to look again.

@@ -19,7 +19,7 @@ use crate::table::{Column, Rows, end, folded, middle, whole, wide_only};
 use crate::ui::{Tone, Ui, age, ahead, count, plain, span, time, tinted};
 
 pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
-    let source = ctx.source()?;
+    let source = ctx.source().await?;
     let history = source.answers.history(&query(args)).await?;
     let names = |history: &History| history.deliveries.iter().map(|d| d.id.clone()).collect();
     ctx.ui.answer(args.output, &history, names, |history| {
@@ -38,7 +38,7 @@ pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, F
 fn query(args: &HistoryArgs) -> HistoryQuery {
     HistoryQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
-        branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
+        branch: args.branch.as_ref().map(|subject| subject.to_string()),
         state: joined(&args.state),
         failed: args.failed,
         since: args.since.map(|since| since.to_string()),
@@ -141,7 +141,7 @@ pub(crate) fn action_tone(action: Word<Action>) -> Tone {
 }
 
 pub(crate) async fn show(ctx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
-    let show = ctx.source()?.answers.show(&args.delivery).await?;
+    let show = ctx.source().await?.answers.show(&args.delivery).await?;
     ctx.ui.answer(
         args.output,
         &show,

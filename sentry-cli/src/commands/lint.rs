@@ -23,7 +23,7 @@ use sentry_core::repo::{CommitSha, DirPath, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::{
-    BranchSelector, GitAuthSecret, Manifests, ManifestsBranch, NamespacePolicy, Reading, Source,
+    GitAuthSecret, Manifests, ManifestsBranch, NamespacePolicy, Reading, Source, SubjectSelector,
     Watch,
 };
 
@@ -182,17 +182,16 @@ pub(crate) fn in_any_watch<T>(
         Some(subject) => subject.clone(),
         None => Subject::Branch("main".parse()?),
     };
-    let Subject::Branch(branch) = &subject;
     let event = asked.event.map_or_else(|| subject.event(), EventName::new);
     let source = Source {
         forge: "lint".to_owned(),
         repo: "https://example.com/lint/source".parse()?,
-        branches: BranchSelector::named([branch]),
+        subjects: SubjectSelector::named([&subject]),
     };
     let manifests = Manifests {
         forge: "lint".to_owned(),
         repo: "https://example.com/lint/manifests".parse()?,
-        branches: vec![ManifestsBranch::Named(branch.clone())],
+        branches: vec![ManifestsBranch::SourceBranch],
         dir: DirPath::default(),
     };
     let cluster = ClusterRef {
@@ -201,10 +200,11 @@ pub(crate) fn in_any_watch<T>(
         namespace: "your-namespace".parse()?,
     };
     let watch = Watch { reading, ..Watch::new("lint".parse()?, source, manifests, cluster) };
-    let revision = Revision { subject: subject.clone(), sha: tree.commit.clone() };
+    let revision = Revision { subject, sha: tree.commit.clone() };
     let context = manifest::Context {
         watch: &watch,
         revision: &revision,
+        pull: None,
         delivery: &DeliveryId::new(Timestamp::UNIX_EPOCH, 0),
         again: None,
         manifests: &revision,

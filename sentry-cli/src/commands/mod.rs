@@ -13,9 +13,11 @@ pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod online;
 pub(crate) mod open;
+mod place;
 mod reload;
 pub(crate) mod request;
 mod source;
+pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod suspend;
 pub(crate) mod trigger;
@@ -71,6 +73,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Rerun(args) => trigger::rerun(ctx, args).await,
         Command::Suspend(args) => suspend::suspend(ctx, args).await,
         Command::Resume(args) => suspend::resume(ctx, args).await,
+        Command::State(args) => state::run(ctx, args).await,
         Command::Open(args) => open::run(ctx, args).await,
         Command::Notify(args) => notify::run(ctx, args).await,
         Command::Init(args) => init::run(ctx, args),
@@ -154,32 +157,5 @@ impl Context {
 
     pub(crate) fn reporter(&self) -> Reporter {
         if self.is_live() { Reporter::Live(Live::new(self.lines.clone())) } else { Reporter::Log }
-    }
-
-    /// Where state is kept: flag, environment, configuration, systemd, home.
-    pub(crate) fn state_dir(&self, config: Option<&Config>) -> Result<PathBuf, Failure> {
-        let var = |name: &str| self.env.vars.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        if let Some(dir) = self.global.state_dir.clone().or_else(|| var("SENTRY_STATE_DIR")) {
-            return Ok(dir);
-        }
-        let configured = match config {
-            Some(config) => config.state_dir.clone(),
-            // Without any file the other places count; a broken one must not send us to another state.
-            None if self.global.config.is_none() && self.config_file().is_err() => None,
-            None => self.config()?.state_dir,
-        };
-        let systemd = || {
-            let list = self.env.vars.get("STATE_DIRECTORY")?;
-            list.split(':').find(|dir| !dir.is_empty()).map(PathBuf::from)
-        };
-        let xdg = || var("XDG_STATE_HOME").filter(|dir| dir.is_absolute());
-        let home = || self.env.home.as_ref().map(|home| home.join(".local/state"));
-        configured
-            .or_else(systemd)
-            .or_else(|| xdg().or_else(home).map(|dir| dir.join("sentry")))
-            .ok_or_else(|| {
-                Failure::usage("no state directory: HOME is not set")
-                    .with_hint("set one with --state-dir or SENTRY_STATE_DIR")
-            })
     }
 }

@@ -6,7 +6,7 @@ mod branches;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use sentry_config::{Config, ForgeAuth};
+use sentry_config::{Config, ForgeAuth, PostgresState};
 use sentry_core::delivery::Selection;
 use sentry_core::deployer::{DeployErrorKind, Probe};
 use sentry_core::engine::{Engine, EngineError};
@@ -17,7 +17,7 @@ use sentry_core::subject::Subject;
 use sentry_core::watch::{GitAuthSecret, ReportMode, Watch};
 
 use super::Context;
-use crate::compose::{self, Composition};
+use crate::compose::{self, Composition, Place};
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::ui::count_of;
@@ -118,7 +118,24 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
         }
     }
     checks.extend(clusters(&parts).await);
+    if let Some(postgres) = &config.postgres {
+        checks.push(database(ctx, postgres).await);
+    }
     Ok(checks)
+}
+
+/// Whether the database that keeps the state answers, and whether this version can read what is there.
+async fn database(ctx: &Context, postgres: &PostgresState) -> Check {
+    let (subject, what) = (postgres.url.as_str(), "state readable");
+    match ctx.read(&Place::Postgres(postgres.clone())).await {
+        Ok(Some(_)) => Check::fine(subject, what, "it holds a state"),
+        Ok(None) => Check::fine(subject, what, "it is empty: the first agent makes the tables"),
+        Err(failure) => Check {
+            problem: Some(Severity::Unreachable),
+            remedy: failure.hint().map(str::to_owned),
+            ..Check::fine(subject, what, sentry_core::error::text(&failure))
+        },
+    }
 }
 
 /// A and B, each with its forge.

@@ -45,7 +45,7 @@ fn base(ctx: &Context) -> Result<String, Failure> {
 
 /// Where a watch or a delivery is on the page.
 async fn path(ctx: &Context, what: &str) -> Result<String, Failure> {
-    let source = ctx.source()?;
+    let source = ctx.source().await?;
     let query = StatusQuery { watch: Some(what.to_owned()), ..StatusQuery::default() };
     match source.answers.status(&query).await {
         Ok(_) => return Ok(format!("watches/{what}")),

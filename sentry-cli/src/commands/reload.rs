@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_config::{Config, LoadError, LogLevel, MAX_SIZE};
+use sentry_core::fleet::Slots;
 use sentry_core::store::State;
 use sentry_server::{Counters, Server};
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
 use crate::args::WatchArgs;
-use crate::compose::{self, Composition};
+use crate::compose::{self, Composition, Place};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 
@@ -21,14 +23,41 @@ const LOOK: Duration = Duration::from_secs(3);
 /// What stays while configurations change.
 pub(super) struct Kept {
     pub(super) args: WatchArgs,
-    pub(super) state_dir: PathBuf,
-    pub(super) listen: Option<SocketAddr>,
-    pub(super) state: State,
+    pub(super) place: Place,
+    listen: Option<SocketAddr>,
+    state: State,
+    /// Where many processes share the state.
+    slots: Option<Arc<dyn Slots>>,
 }
 
 impl Kept {
+    /// The state as the configuration has it. A database is not asked yet: one that is away is waited for by who works.
+    pub(super) fn new(
+        ctx: &Context,
+        args: WatchArgs,
+        listen: Option<SocketAddr>,
+        config: &Config,
+    ) -> Result<Self, Failure> {
+        let place = ctx.place(Some(config))?;
+        let (state, slots) = match &place {
+            _ if args.dry_run => (compose::memory_store(), None),
+            Place::Directory(dir) => (compose::open_store(dir)?, None),
+            Place::Postgres(_) if args.once => {
+                let text = "--once does not work with a state that many agents share";
+                return Err(Failure::usage(text).with_hint(
+                    "start `sentry watch` without it, or add --dry-run to see what would be done",
+                ));
+            }
+            Place::Postgres(postgres) => {
+                let store = compose::shared_store(postgres, &ctx.redactor)?;
+                (Arc::clone(&store).into(), Some(store as Arc<dyn Slots>))
+            }
+        };
+        Ok(Self { args, place, listen, state, slots })
+    }
+
     /// All that a configuration becomes, or nothing; nobody was asked anything yet.
-    pub(super) fn compose(
+    pub(super) async fn compose(
         &self,
         ctx: &Context,
         mut config: Config,
@@ -36,18 +65,25 @@ impl Kept {
         if self.args.dry_run {
             compose::dry_run(&mut config);
         }
-        Ok(Composition::new(config, self.state.clone(), &ctx.redactor)?)
+        let parts = Composition::new(config, self.state.clone(), &ctx.redactor)?;
+        match &self.slots {
+            Some(slots) => Ok(parts.share(Arc::clone(slots)).await?),
+            None => Ok(parts),
+        }
     }
 
     /// Its server, if one is wanted; it counts on from an earlier one.
     pub(super) fn server(&self, parts: &Composition, counters: Option<Counters>) -> Option<Server> {
         self.listen?;
-        let shown = (!self.args.dry_run).then_some(&*self.state_dir);
+        let shown = self.place.directory().filter(|_| !self.args.dry_run);
         Some(parts.server(shown, counters))
     }
 
     /// Why an agent can't begin: where another one has the state it also has the port, and another port would not help.
     pub(super) async fn or_held(&self, failure: Failure) -> Failure {
+        if self.slots.is_some() {
+            return failure;
+        }
         match self.state.journal.claim("").await {
             Ok(_) => failure,
             Err(error) => error.into(),
@@ -100,7 +136,7 @@ impl Reloader {
                 }
                 Noticed::Another => {}
             }
-            match load(ctx, kept, &self.file, log_level) {
+            match load(ctx, kept, &self.file, log_level).await {
                 Ok(parts) => {
                     self.look.taken(seen);
                     self.taken = true;
@@ -155,7 +191,7 @@ impl From<Failure> for ReloadError {
 }
 
 /// All that the file becomes, or nothing.
-fn load(
+async fn load(
     ctx: &Context,
     kept: &Kept,
     file: &Path,
@@ -170,7 +206,7 @@ fn load(
     if config.log_level != log_level {
         tracing::warn!("a new log_level takes effect at the next start");
     }
-    Ok(kept.compose(ctx, config)?)
+    Ok(kept.compose(ctx, config).await?)
 }
 
 /// What a running program can't change.
@@ -179,8 +215,10 @@ fn needs_a_restart(ctx: &Context, kept: &Kept, config: &Config) -> Result<(), Fa
         Err(Failure::usage(format!("{what} can't change while the agent is running"))
             .with_hint("restart it, or restore the old value"))
     };
-    if !kept.args.dry_run && ctx.state_dir(Some(config))? != kept.state_dir {
-        return stop("the state directory");
+    let place = ctx.place(Some(config))?;
+    if !kept.args.dry_run && place != kept.place {
+        let both_directories = place.directory().and(kept.place.directory()).is_some();
+        return stop(if both_directories { "the state directory" } else { "`state`" });
     }
     if kept.args.listen.or(config.server.listen) != kept.listen {
         return stop("server.listen");

@@ -15,7 +15,7 @@ use sentry_core::store::StoreErrorKind;
 use super::Context;
 use super::history::show_text;
 use crate::args::OutputArg;
-use crate::compose::{self, Composition, facts};
+use crate::compose::{Composition, Place, facts};
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
 use crate::report::{Progress, Reporter, during};
@@ -40,19 +40,23 @@ pub(crate) struct Desk {
 /// What it takes to deliver ourselves.
 #[derive(Debug)]
 struct Here {
-    /// `None` where nobody waits.
+    /// `None` where nobody waits, or the state is not one that a single process may own.
     engine: Option<Engine>,
+    is_shared: bool,
 }
 
 impl Desk {
-    /// The state on this machine, made if it isn't there. With a configuration [`Desk::finish`] can wait.
-    pub(crate) fn here(ctx: &Context, config: Option<Config>) -> Result<Self, Failure> {
-        let state = compose::open_store(&ctx.state_dir(config.as_ref())?)?;
+    /// The state that the configuration names, made if it isn't there. With a configuration [`Desk::finish`] can wait.
+    pub(crate) async fn here(ctx: &Context, config: Option<Config>) -> Result<Self, Failure> {
+        let place = ctx.place(config.as_ref())?;
+        let state = ctx.open(&place).await?;
         let watches = config.as_ref().map(facts).unwrap_or_default();
         let answers = Box::new(Local::new(state.clone(), watches));
+        let is_shared = matches!(place, Place::Postgres(_));
         let compose = |config| Composition::new(config, state, &ctx.redactor);
-        let engine = config.map(compose).transpose()?.map(|composition| composition.engine);
-        Ok(Self { answers, here: Some(Here { engine }) })
+        let composition = config.filter(|_| !is_shared).map(compose).transpose()?;
+        let engine = composition.map(|composition| composition.engine);
+        Ok(Self { answers, here: Some(Here { engine, is_shared }) })
     }
 
     /// A server: an agent beside it delivers, never we.
@@ -84,15 +88,29 @@ impl Desk {
         let shown = match settled {
             Settled::Shown(shown) => shown,
             Settled::Held => {
-                tracing::info!(
-                    "another agent is running on this state: it delivers, this command follows"
-                );
+                self.say_who_delivers().await?;
                 let following = Following { answers: self.answers.as_ref(), kept, pace };
                 following.to_the_end(&mut signals, &mut reporter).await?
             }
             Settled::Aborted => return Ok(Exit::Aborted),
         };
         conclude(ctx, &shown, wanted)
+    }
+
+    /// Agents that share a state deliver all of it, and there may be none now.
+    async fn say_who_delivers(&self) -> Result<(), Failure> {
+        let is_shared = self.here.as_ref().is_some_and(|here| here.is_shared);
+        let agent = if is_shared { self.answers.agent().await? } else { None };
+        if is_shared && !agent.is_some_and(|agent| agent.healthy) {
+            tracing::warn!(
+                "no agent is running on this state: start `sentry watch`; this command waits for one"
+            );
+        } else {
+            tracing::info!(
+                "another agent is running on this state: it delivers, this command follows"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who answers: the state on this machine, or a server.
+//! Who answers: the state that the configuration names, or a server.
 
 use std::sync::Arc;
 
@@ -93,25 +93,25 @@ impl Context {
     }
 
     /// Who answers a question. Makes no state where there is none.
-    pub(crate) fn source(&self) -> Result<Source, Failure> {
+    pub(crate) async fn source(&self) -> Result<Source, Failure> {
         if let Some(source) = self.remote()? {
             return Ok(source);
         }
-        let dir = self.state_dir(None)?;
-        let store = compose::read_store(&dir)?;
+        let place = self.place(None)?;
+        let store = self.read(&place).await?;
         let is_empty = store.is_none();
         let answers = local(store.unwrap_or_else(compose::memory_store), self.known_watches());
-        Ok(Source { answers, server: None, place: dir.display().to_string(), is_empty })
+        Ok(Source { answers, server: None, place: place.to_string(), is_empty })
     }
 
     /// Who takes a request. Makes the state where there is none.
-    pub(crate) fn source_to_write(&self) -> Result<Source, Failure> {
+    pub(crate) async fn source_to_write(&self) -> Result<Source, Failure> {
         if let Some(source) = self.remote()? {
             return Ok(source);
         }
-        let dir = self.state_dir(None)?;
-        let answers = local(compose::open_store(&dir)?, self.known_watches());
-        Ok(Source { answers, server: None, place: dir.display().to_string(), is_empty: false })
+        let place = self.place(None)?;
+        let answers = local(self.open(&place).await?, self.known_watches());
+        Ok(Source { answers, server: None, place: place.to_string(), is_empty: false })
     }
 
     /// The configured watches; none where there is no readable configuration.

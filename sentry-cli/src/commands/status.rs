@@ -5,8 +5,8 @@ use std::time::Duration;
 use sentry_api::ApiError;
 use sentry_api::query::StatusQuery;
 use sentry_api::shape::{
-    AgentStatus, BranchStatus, ForgeStatus, QueueStatus, ReceiverStatus, Status, SuspensionStatus,
-    WatchStatus,
+    AgentStatus, BranchStatus, FleetStatus, ForgeStatus, MemberStatus, QueueStatus, ReceiverStatus,
+    Status, SuspensionStatus, WatchStatus,
 };
 use sentry_api::text::short;
 use sentry_api::words::BranchState;
@@ -22,10 +22,10 @@ use crate::exit::{Exit, Failure};
 use crate::json::VERSION;
 use crate::runs::{totals_tone, verdict_tone};
 use crate::table::{Column, Rows, end, middle, whole, wide_only};
-use crate::ui::{Tone, Ui, age, ahead, count, plain, span, tinted};
+use crate::ui::{Tone, Ui, age, ahead, count, count_of, plain, span, tinted};
 
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failure> {
-    let source = ctx.source()?;
+    let source = ctx.source().await?;
     if source.is_empty {
         return absent(ctx, args, &source.place);
     }
@@ -46,7 +46,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
 pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, ApiError> {
     let query = StatusQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
-        branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
+        branch: args.branch.as_ref().map(|subject| subject.to_string()),
         state: joined(&args.state),
         q: args.search.clone(),
         ..StatusQuery::default()
@@ -85,6 +85,7 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
         notifications: Vec::new(),
         next: None,
         agent: None,
+        fleet: None,
     };
     ctx.ui.answer(args.output, &none, names, |_| {
         ctx.ui.line(format!("no state in {place} yet: `sentry watch` creates it"));
@@ -253,7 +254,24 @@ fn footer(status: &Status, now: Timestamp) -> Vec<String> {
         return lines;
     };
     lines.extend(forges.iter().map(|forge| plain(&forge_line(forge, now))));
+    lines.extend(status.fleet.iter().flat_map(fleet));
     lines.push(tinted(&plain(health), if *healthy { Tone::Good } else { Tone::Bad }));
+    lines
+}
+
+/// The agents that share the state, and what none of them works for.
+fn fleet(fleet: &FleetStatus) -> Vec<String> {
+    let member = |one: &MemberStatus| {
+        let (slots, watches) =
+            (count(one.slots.len(), "slot"), count_of(one.watches, "watch", "watches"));
+        let running = span(Duration::from_secs(one.seconds));
+        plain(&format!("agent {}: {slots} with {watches}, for {running}", one.holder))
+    };
+    let mut lines: Vec<String> = fleet.members.iter().map(member).collect();
+    if !fleet.unowned.is_empty() {
+        let line = format!("no agent works for {}", fleet.unowned.join(", "));
+        lines.push(tinted(&plain(&line), Tone::Bad));
+    }
     lines
 }
 

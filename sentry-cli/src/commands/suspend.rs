@@ -13,7 +13,7 @@ pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, F
         reason: args.reason.clone(),
         for_seconds: args.duration.map(|time| time.as_secs()),
     };
-    let source = ctx.source_to_write()?;
+    let source = ctx.source_to_write().await?;
     let done = source.answers.suspend(args.watch.as_str(), &request, Some(&user::name())).await?;
     let end = done.until.map_or_else(
         || "until it is resumed".to_owned(),
@@ -25,7 +25,7 @@ pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, F
 }
 
 pub(crate) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Failure> {
-    let answers = ctx.source_to_write()?.answers;
+    let answers = ctx.source_to_write().await?.answers;
     let done = answers.resume(args.watch.as_str(), Some(&user::name())).await?;
     let watch = plain(&done.watch);
     ctx.ui.line(if done.was_suspended {

@@ -32,10 +32,10 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
     if args.dry_run {
         return dry_run(ctx, config, &watch, &subject, args).await;
     }
-    let desk = Desk::here(ctx, Some(config))?;
+    let desk = Desk::here(ctx, Some(config)).await?;
     let request = TriggerRequest {
         watch: Some(watch.to_string()),
-        branch: Some(subject.name().to_owned()),
+        branch: Some(subject.to_string()),
         ..request(args)
     };
     let kept = desk.answers.trigger(&request, asker).await?;
@@ -59,7 +59,7 @@ async fn dry_run(
     subject: &Subject,
     args: &TriggerArgs,
 ) -> Result<Exit, Failure> {
-    let engine = explain::for_questions(ctx, config)?.engine;
+    let engine = explain::for_questions(ctx, config).await?.engine;
     let sha = args.revision.as_ref();
     // With an event that is named, the question is not what a change would do: every path counts as changed.
     let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);
@@ -83,21 +83,21 @@ async fn dry_run(
 }
 
 pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failure> {
-    let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
+    let (desk, by) = (desk(ctx, args.no_wait).await?, user::name());
     let asker = Asker { by: Some(&by), key: None };
     let kept = desk.answers.retry(&args.delivery, asker).await?;
     desk.finish(ctx, &kept, args.no_wait, Wanted::Delivered).await
 }
 
 pub(crate) async fn cancel(ctx: &Context, args: &CancelArgs) -> Result<Exit, Failure> {
-    let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
+    let (desk, by) = (desk(ctx, args.no_wait).await?, user::name());
     let asker = Asker { by: Some(&by), key: None };
     let kept = desk.answers.cancel(&args.delivery, asker).await?;
     desk.finish(ctx, &kept, args.no_wait, Wanted::Cancelled).await
 }
 
 pub(crate) async fn rerun(ctx: &Context, args: &RerunArgs) -> Result<Exit, Failure> {
-    let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
+    let (desk, by) = (desk(ctx, args.no_wait).await?, user::name());
     let asker = Asker { by: Some(&by), key: None };
     let request = RerunRequest { failed: args.failed };
     let kept = desk.answers.rerun(&args.delivery, &request, asker).await?;
@@ -105,10 +105,10 @@ pub(crate) async fn rerun(ctx: &Context, args: &RerunArgs) -> Result<Exit, Failu
 }
 
 /// Who does not wait needs no configuration.
-fn desk(ctx: &Context, no_wait: bool) -> Result<Desk, Failure> {
+async fn desk(ctx: &Context, no_wait: bool) -> Result<Desk, Failure> {
     if let Some(server) = ctx.server()? {
         return Ok(Desk::there(ctx, server));
     }
     let config = if no_wait { None } else { Some(ctx.start()?) };
-    Desk::here(ctx, config)
+    Desk::here(ctx, config).await
 }

@@ -26,6 +26,7 @@ pub(crate) async fn run(ctx: &Context, args: ValidateArgs) -> Result<Exit, Failu
     ctx.adopt(&config);
     // A template is tried out as well as read.
     compose::receivers(&config, &ctx.redactor)?;
+    config.postgres.iter().try_for_each(|it| compose::shared_store(it, &ctx.redactor).map(drop))?;
     if args.print {
         ctx.ui.write(&sentry_config::to_long_form(&config));
         return Ok(Exit::Done);

@@ -18,7 +18,7 @@ use super::history::tone;
 use super::reload::{Kept, Reloader};
 use super::request::verdict;
 use crate::args::WatchArgs;
-use crate::compose::{self, Composition};
+use crate::compose::Composition;
 use crate::exit::{Exit, Failure};
 use crate::report::{during, objects_line};
 use crate::signals::{Ended, Signals};
@@ -29,17 +29,14 @@ const CLAIM: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
-    let state_dir = ctx.state_dir(Some(&config))?;
-    let state =
-        if args.dry_run { compose::memory_store() } else { compose::open_store(&state_dir)? };
     let listen = args.listen.or(config.server.listen).filter(|_| !args.once);
-    let kept = Kept { args, state_dir, listen, state };
-    let parts = kept.compose(ctx, config)?;
+    let kept = Kept::new(ctx, args, listen, &config)?;
+    let parts = kept.compose(ctx, config).await?;
     let file = ctx.config_file()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %file.display(),
-        state = %if args.dry_run { "memory".to_owned() } else { kept.state_dir.display().to_string() },
+        state = %if args.dry_run { "memory".to_owned() } else { kept.place.to_string() },
         watches = parts.config.watches.len(),
         dry_run = args.dry_run,
         "starting"
@@ -153,7 +150,7 @@ async fn run_until_another(
     reloader: &mut Reloader,
     stop: &Stop,
 ) -> (Result<(), EngineError>, Option<Composition>) {
-    let mut work = std::pin::pin!(claim_and_run(&now.engine, stop, reloader.was_taken()));
+    let mut work = std::pin::pin!(claim_and_run(now, stop, reloader.was_taken()));
     let another = tokio::select! {
         result = &mut work => return (result, None),
         another = reloader.next(ctx, kept, now.config.log_level, counters) => another,
@@ -164,9 +161,13 @@ async fn run_until_another(
 
 /// Runs the engine. One that takes over from another waits for the state: a command may have taken it in the meantime, or
 /// the disk be full, and neither ended the engine before.
-async fn claim_and_run(engine: &Engine, stop: &Stop, takes_over: bool) -> Result<(), EngineError> {
+async fn claim_and_run(
+    parts: &Composition,
+    stop: &Stop,
+    takes_over: bool,
+) -> Result<(), EngineError> {
     loop {
-        match engine.run(stop).await {
+        match parts.run(stop).await {
             Err(EngineError::Store(error))
                 if takes_over && may_pass(&error) && !stop.is_stopping() =>
             {

@@ -17,7 +17,7 @@ use crate::ui::{Tone, Ui, age, plain, time, tinted};
 
 pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let query = WhyQuery { watch: args.watch.as_ref().map(ToString::to_string) };
-    let why = ctx.source()?.answers.why(&args.commit, &query).await?;
+    let why = ctx.source().await?.answers.why(&args.commit, &query).await?;
     let is_known = why.answers.iter().any(|answer| answer.reason != ReasonKind::NotSeen);
     if !is_known && args.output.is_table() {
         return Err(unknown(&why));

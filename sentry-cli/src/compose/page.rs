@@ -1,5 +1,7 @@
 //! What the page is told of the configuration: names, and where a forge shows commits.
 
+use std::borrow::Cow;
+
 use sentry_config::{Config, ForgeConfig};
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::Watch;
@@ -15,7 +17,7 @@ fn place(config: &Config, watch: &Watch) -> WatchPlace {
     WatchPlace {
         name: watch.name.to_string(),
         source: repository(config, &source.forge, &source.repo),
-        branches: source.branches.patterns().map(str::to_owned).collect(),
+        branches: source.subjects.patterns().map(Cow::into_owned).collect(),
         manifests: repository(config, &manifests.forge, &manifests.repo),
         dir: manifests.dir.to_string(),
         target: watch.cluster.to_string(),

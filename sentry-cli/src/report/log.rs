@@ -21,7 +21,9 @@ pub(super) fn log(event: &EventKind) {
         EventKind::Change { watch, revision, from } => {
             info!(%watch, %revision, from = from.as_ref().map(tracing::field::display), "change");
         }
-        EventKind::Gone { watch, subject } => info!(%watch, branch = %subject, "branch is gone"),
+        EventKind::Gone { watch, subject } => {
+            info!(%watch, branch = %subject, "{} is gone", subject.kind());
+        }
         EventKind::NotStarted { watch, revision, reason, detail } => {
             info!(%watch, %revision, %reason, detail, "not started");
         }

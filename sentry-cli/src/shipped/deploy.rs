@@ -29,6 +29,54 @@ fn rendered(components: &[&str]) -> Vec<Value> {
     all.collect()
 }
 
+/// What a Kustomization with these components sends.
+fn with(components: &[&str]) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let depth = dir.path().canonicalize().unwrap().components().count() - 1;
+    let base =
+        format!("{}{}/deploy/kubernetes", "../".repeat(depth), &root().display().to_string()[1..]);
+    let components: String =
+        components.iter().map(|name| format!("  - {base}/components/{name}\n")).collect();
+    let text = format!("resources:\n  - {base}\ncomponents:\n{components}");
+    std::fs::write(dir.path().join("kustomization.yaml"), text).unwrap();
+    let output = Command::new("kubectl").arg("kustomize").arg(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().split("\n---\n").map(yaml).collect()
+}
+
+#[test]
+fn replicas_share_a_database_and_keep_nothing_of_their_own() {
+    let all = with(&["replicas"]);
+    let [deployment] = of_kind(&all, "Deployment")[..] else { panic!("one Deployment") };
+    let spec = &deployment["spec"];
+    assert_eq!(
+        (&spec["replicas"], &spec["strategy"]["type"]),
+        (&3.into(), &"RollingUpdate".into())
+    );
+    assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    assert!(of_kind(&all, "PersistentVolumeClaim").is_empty());
+    let (pod, container) = (pod(&all), container(&all));
+    assert_eq!(list(&pod["volumes"], "name"), list(&container["volumeMounts"], "name"));
+    assert!(!list(&pod["volumes"], "name").contains("state"));
+    assert!(!list(&container["env"], "name").contains("SENTRY_STATE_DIR"));
+    let selector = &spec["selector"]["matchLabels"];
+    for spread in pod["topologySpreadConstraints"].as_array().unwrap() {
+        assert_eq!(spread["labelSelector"]["matchLabels"], *selector);
+    }
+    let [budget] = of_kind(&all, "PodDisruptionBudget")[..] else { panic!("one budget") };
+    assert_eq!(budget["spec"]["selector"]["matchLabels"], *selector);
+    // The configuration that its first lines show works with what the pod has.
+    let component = read("deploy/kubernetes/components/replicas/kustomization.yaml");
+    let state = component.lines().find_map(|line| line.strip_prefix("#   ")).unwrap();
+    let tokens = tempfile::tempdir().unwrap();
+    let mut all = all.clone();
+    let map = all.iter_mut().find(|object| object["kind"] == "ConfigMap").unwrap();
+    let text = format!("{state}\n{}", map["data"]["sentry.yaml"].as_str().unwrap());
+    map["data"]["sentry.yaml"] = text.into();
+    let config = configuration(&all, &["github", "page", "database"], tokens.path());
+    assert!(config.postgres.unwrap().password_file.unwrap().ends_with("database"));
+}
+
 fn of_kind<'a>(all: &'a [Value], kind: &str) -> Vec<&'a Value> {
     all.iter().filter(|object| object["kind"] == kind).collect()
 }

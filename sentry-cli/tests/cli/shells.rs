@@ -18,7 +18,7 @@ fn delivered() -> (Sandbox, String) {
 /// In these lines a shell offers exactly, or among others, these words.
 fn offers(sandbox: &Sandbox, id: &str, offered: impl Fn(&[&str]) -> Vec<String>) {
     for (line, wanted) in [
-        (&["sentry", "sta"][..], &["status"][..]),
+        (&["sentry", "statu"][..], &["status"][..]),
         (&["sentry", "trigger", "q"], &["qa"]),
         (&["sentry", "trigger", "qa", "--branch", "d"], &["dev/x"]),
         (&["sentry", "trigger", "qa", "-b", ""], &["dev/x", "main"]),

@@ -6,6 +6,8 @@ mod notify;
 mod rules;
 mod server;
 mod short;
+mod source;
+mod state;
 mod watch;
 
 pub(crate) use server::SERVER_TOKENS;
@@ -17,11 +19,11 @@ use std::path::{Path, PathBuf};
 use sentry_core::repo::ParseError;
 use sentry_core::watch::BranchSelector;
 
-use crate::config::{Config, DeployerConfig, ForgeConfig, LogLevel};
+use crate::config::{Config, DeployerConfig, ForgeConfig, LogLevel, PostgresState};
 use crate::environment::Environment;
 use crate::place::{At, Place};
 use crate::problem::{Problem, Problems, Report};
-use crate::raw::{RawConfig, RawLong};
+use crate::raw::{RawConfig, RawKept, RawLong};
 
 /// What resolving needs besides the raw values, and what it collects.
 pub(crate) struct Resolver<'a> {
@@ -39,6 +41,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) public_url: Option<String>,
     /// By their patterns.
     pub(crate) selectors: BTreeMap<Vec<String>, BranchSelector>,
+    /// Whether the state is one that many processes share.
+    pub(crate) is_shared: bool,
 }
 
 /// A configuration without its warnings.
@@ -48,18 +52,18 @@ pub(crate) fn resolve(
     base: &Path,
     report: &mut Report,
 ) -> Option<Config> {
-    let resolver = Resolver {
-        env,
-        base,
-        report,
-        references: BTreeMap::new(),
-        deployers: Vec::new(),
-        origins: BTreeMap::new(),
-        receivers: notify::Receivers::default(),
-        public_url: None,
-        selectors: BTreeMap::new(),
-    };
-    resolver.run(raw)
+    Resolver::new(env, base, report).run(raw)
+}
+
+/// The database that the state is kept in, if the file names one; the rest of the file is not looked at.
+pub(crate) fn database(
+    raw: RawKept,
+    env: &Environment,
+    base: &Path,
+    report: &mut Report,
+) -> Option<PostgresState> {
+    let (state, state_dir) = (raw.state?, raw.state_dir);
+    Resolver::new(env, base, report).state(state, state_dir.as_ref())
 }
 
 /// Joins the configuration with what was found on the way.
@@ -72,7 +76,22 @@ pub(crate) fn finish(config: Option<Config>, report: Report) -> Result<Config, P
     })
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(env: &'a Environment, base: &'a Path, report: &'a mut Report) -> Self {
+        Self {
+            env,
+            base,
+            report,
+            references: BTreeMap::new(),
+            deployers: Vec::new(),
+            origins: BTreeMap::new(),
+            receivers: notify::Receivers::default(),
+            public_url: None,
+            selectors: BTreeMap::new(),
+            is_shared: false,
+        }
+    }
+
     fn run(mut self, raw: RawConfig) -> Option<Config> {
         let raw = match raw {
             RawConfig::Long(long) => *long,
@@ -80,6 +99,7 @@ impl Resolver<'_> {
         };
         let RawLong {
             state_dir,
+            state,
             log_level,
             max_parallel,
             server,
@@ -88,6 +108,8 @@ impl Resolver<'_> {
             forges,
             watches,
         } = raw;
+        self.is_shared = state.is_some();
+        let postgres = state.and_then(|at| self.state(at, state_dir.as_ref()));
         let server = self.server(server);
         self.public_url.clone_from(&server.public_url);
         self.receivers(notify);
@@ -113,6 +135,7 @@ impl Resolver<'_> {
         };
         Some(Config {
             state_dir: state_dir.map(|at| self.path(&at.value)),
+            postgres,
             log_level: log_level.map_or(LogLevel::Info, |at| at.value.0),
             max_parallel: max_parallel?,
             server,

@@ -30,8 +30,13 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     let source_forge = forge(target.value.forge_type, target.value.url.as_ref(), &target.place);
     let manifests_forge = forge(qa.value.forge_type, qa.value.url.as_ref(), &qa.place);
 
-    let source =
-        RawSource { forge: source_forge, url: target.value.url, branches: target.value.branches };
+    let source = RawSource {
+        forge: source_forge,
+        url: target.value.url,
+        branches: target.value.branches,
+        tags: None,
+        pull_requests: None,
+    };
     let manifests = RawManifests {
         forge: manifests_forge,
         url: qa.value.url,

@@ -7,19 +7,19 @@ use std::path::PathBuf;
 use sentry_core::names::{ClusterRef, Namespace, WatchName};
 use sentry_core::repo::{BranchName, DirPath, RepoUrl};
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ForceConflicts, GroupKind, Manifests, ManifestsBranch,
-    OnFirstSight, Refusals, ReportMode, Source, Watch,
+    AllowKinds, ForceConflicts, GroupKind, Manifests, ManifestsBranch, OnFirstSight, Refusals,
+    ReportMode, Watch,
 };
 
 use super::Resolver;
 use crate::config::{DeployerConfig, DeployerKind, ForgeConfig};
 use crate::place::{At, Place, join};
-use crate::raw::{RawCluster, RawDefaults, RawManifests, RawSource, RawWatch};
+use crate::raw::{RawCluster, RawDefaults, RawManifests, RawWatch};
 use crate::values::{Kinds, Texts};
 use crate::words::DeployerWord;
 
 const TEKTON: [&str; 5] = ["Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun"];
-const REPO_HINT: &str = "write https://host/owner/name";
+pub(super) const REPO_HINT: &str = "write https://host/owner/name";
 
 impl Resolver<'_> {
     /// Every watch; `None` if one has a problem, or if there is none.
@@ -94,6 +94,13 @@ impl Resolver<'_> {
         let remote = self.remote(&raw);
         let (repo, source) = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
         let manifests = self.manifests(raw.manifests.clone(), d.manifests.as_ref(), &place, forges);
+        if let (Some(source), Some(manifests)) = (&source, &manifests) {
+            self.subjects_have_tests(
+                source,
+                manifests,
+                raw.manifests.as_ref().or(d.manifests.as_ref()),
+            );
+        }
         let cluster = self.cluster(raw.cluster.clone(), d.cluster.as_ref(), &place);
         let timing = self.timing(&raw, repo.as_ref());
         let variables = self.variables(name.as_ref(), raw.variables, d.variables.as_ref());
@@ -114,32 +121,6 @@ impl Resolver<'_> {
             variables: variables?,
             timing: timing?,
         })
-    }
-
-    /// The source, and its repository even where the rest of it has a problem.
-    fn source(
-        &mut self,
-        raw: Option<At<RawSource>>,
-        d: Option<&At<RawSource>>,
-        watch: &Place,
-        forges: &[&ForgeConfig],
-    ) -> (Option<RepoUrl>, Option<Source>) {
-        let (raw, place) = part(raw, watch, "source");
-        let d = d.map(|at| at.value.clone()).unwrap_or_default();
-        let url = self.required(raw.url.or(d.url), &place, "url", REPO_HINT);
-        let hint = "name at least one: main, or release/*";
-        let branches = self.required(raw.branches.or(d.branches), &place, "branches", hint);
-        let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
-        let branches = branches.and_then(|at| self.selector(&at.value));
-        let forge = raw.forge.or(d.forge);
-        let forge = self.forge_of(forge.as_ref(), url.as_ref(), repo.as_ref(), forges);
-        let source = match (forge, &repo, branches) {
-            (Some(forge), Some(repo), Some(branches)) => {
-                Some(Source { forge, repo: repo.clone(), branches })
-            }
-            _ => None,
-        };
-        (repo, source)
     }
 
     fn manifests(
@@ -165,7 +146,7 @@ impl Resolver<'_> {
         Some(Manifests { forge: forge?, repo: repo?, branches: branches?, dir: dir? })
     }
 
-    fn required<T>(
+    pub(super) fn required<T>(
         &mut self,
         at: Option<At<T>>,
         parent: &Place,
@@ -178,36 +159,6 @@ impl Resolver<'_> {
         at
     }
 
-    fn selector(&mut self, texts: &Texts) -> Option<BranchSelector> {
-        // Most watches of a file have the same few patterns, and a glob is dear to make.
-        let key: Vec<String> = texts.0.iter().map(|at| at.value.clone()).collect();
-        if let Some(known) = self.selectors.get(&key) {
-            return Some(known.clone());
-        }
-        let together = BranchSelector::new(key.iter().map(String::as_str));
-        let mut good = true;
-        for text in &texts.0 {
-            // One that takes away is read beside one that does not.
-            let alone = || BranchSelector::new(["*", text.value.as_str()]);
-            if let Some(error) = together.as_ref().err().and_then(|_| alone().err()) {
-                good = false;
-                let hint = "write a branch name, or a glob such as release/*";
-                self.problem(&text.place, &error, hint);
-            } else if let Some(name) = full_ref(&text.value) {
-                good = false;
-                let hint = format!("write just the branch name: {name}");
-                self.report.error(&text.place, "is a full ref name", &hint);
-            }
-        }
-        if let (true, Err(error), Some(first)) = (good, &together, texts.0.first()) {
-            let hint = "name the branches to watch, such as main or \"*\"";
-            self.problem(&first.place, error, hint);
-        }
-        let selector = together.ok().filter(|_| good)?;
-        self.selectors.insert(key, selector.clone());
-        Some(selector)
-    }
-
     fn manifests_branches(&mut self, texts: &Texts) -> Option<Vec<ManifestsBranch>> {
         let hint = "write a branch name, or {source_branch}; globs don't work here";
         let branches: Vec<_> = texts
@@ -215,6 +166,7 @@ impl Resolver<'_> {
             .iter()
             .filter_map(|at| match at.value.as_str() {
                 "{source_branch}" => Some(ManifestsBranch::SourceBranch),
+                "{target_branch}" => Some(ManifestsBranch::TargetBranch),
                 _ => self.parsed::<BranchName>(at, hint).map(ManifestsBranch::Named),
             })
             .collect();
@@ -239,8 +191,9 @@ impl Resolver<'_> {
             }
             self.parsed(&at, "write a namespace name such as qa")
         });
-        let deployer = raw.deployer.or(d.deployer).map(|at| at.value.0);
-        let word = deployer.unwrap_or(DeployerWord::Kubectl);
+        let deployer = raw.deployer.or(d.deployer);
+        let word = deployer.as_ref().map_or(DeployerWord::Kubectl, |at| at.value.0);
+        self.must_be_native(word, deployer.map(|at| at.place), &place);
         let kubectl = raw.kubectl.map(|at| at.value).unwrap_or_default();
         let kubectl_default = d.kubectl.map(|at| at.value).unwrap_or_default();
         let native = raw.native.map(|at| at.value).unwrap_or_default();
@@ -257,6 +210,20 @@ impl Resolver<'_> {
         let deployer = self.deployer(word, kubectl.path.or(kubectl_default.path), kubeconfig);
         let context = self.context(raw.context.or(d.context), has_kubeconfig);
         Some(ClusterRef { deployer, context, namespace: namespace? })
+    }
+
+    /// Where processes share a state, each write to a cluster says what it replaces: only so is one that comes too late
+    /// refused. The native deployer alone does.
+    fn must_be_native(&mut self, deployer: DeployerWord, written: Option<Place>, cluster: &Place) {
+        if !self.is_shared || deployer == DeployerWord::Native {
+            return;
+        }
+        let message =
+            format!("is {}, but with `state.postgres` it must be native", deployer.as_str());
+        let place = written
+            .unwrap_or_else(|| Place { path: join(&cluster.path, "deployer"), ..cluster.clone() });
+        let hint = "write `deployer: native`, or keep the state in a directory: `state_dir`";
+        self.report.error(&place, message, hint);
     }
 
     /// What runs in a namespace may mount its Secrets and claims, and run as its accounts.
@@ -358,12 +325,13 @@ fn status(watch: &Watch) -> Option<(RepoUrl, String)> {
 }
 
 /// A part of a watch with its place; what is left out is looked for at the place it would have.
-fn part<T: Default>(raw: Option<At<T>>, watch: &Place, key: &str) -> (T, Place) {
+pub(super) fn part<T: Default>(raw: Option<At<T>>, watch: &Place, key: &str) -> (T, Place) {
     match raw {
         Some(at) => (at.value, at.place),
         None => (T::default(), Place { path: join(&watch.path, key), ..watch.clone() }),
     }
 }
+
 /// What a watch's `cluster` says, or else that of `defaults`.
 fn force_conflicts(own: Option<&At<RawCluster>>, d: Option<&At<RawCluster>>) -> ForceConflicts {
     let word = [own, d].into_iter().flatten().find_map(|at| at.value.force_conflicts.as_ref());
@@ -378,10 +346,4 @@ fn allow_kinds(kinds: Option<Kinds>) -> AllowKinds {
         }
         Some(Kinds::Listed(kinds)) => AllowKinds::Listed(kinds),
     }
-}
-
-/// What a ref's full name is called as a branch.
-fn full_ref(pattern: &str) -> Option<&str> {
-    let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
-    pattern.strip_prefix("refs/heads/").or_else(|| pattern.strip_prefix("refs/remotes/origin/"))
 }

@@ -235,13 +235,14 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
 /// A change moves the cursor to its own head; a requested delivery does so only if it is the branch's head now, and where it
 /// is not all of it, only after the head was settled.
 fn moves_cursor(delivery: &Delivery, cursors: &Cursors) -> bool {
+    let sha = &delivery.revision.sha;
+    let is_newest = cursors.is_of(sha, delivery.pull.as_deref());
     cursors.gone.is_none()
         && (delivery.is_whole() || !cursors.is_change())
         && match delivery.asked.cause {
-            Cause::Change | Cause::Manifests => true,
-            Cause::Manual | Cause::Webhook | Cause::Rerun => {
-                cursors.observed.sha == delivery.revision.sha
-            }
+            // A pull request that goes elsewhere meanwhile is still to be delivered for that.
+            Cause::Change | Cause::Manifests => is_newest || cursors.observed.sha != *sha,
+            Cause::Manual | Cause::Webhook | Cause::Rerun => is_newest,
         }
 }
 
@@ -325,7 +326,7 @@ pub(super) fn cancelled(
 /// delivery of it is parked, or this one is but a part of what the head is to run.
 fn stands_for_the_head(delivery: &Delivery, cursors: &Cursors) -> bool {
     cursors.is_change()
-        && cursors.observed.sha == delivery.revision.sha
+        && cursors.is_of(&delivery.revision.sha, delivery.pull.as_deref())
         && (cursors.parked.is_none() || is_parked_by(delivery, cursors))
         && delivery.is_whole()
         && !delivery.is_part()
@@ -460,7 +461,8 @@ fn park(
     if delivery.active_runs().next().is_some() {
         delivery.following_since.get_or_insert(now);
     }
-    let cursors = cursors.filter(|b| is_change && b.observed.sha == delivery.revision.sha);
+    let is_of = |b: &&Cursors| b.is_of(&delivery.revision.sha, delivery.pull.as_deref());
+    let cursors = cursors.filter(|b| is_change && is_of(b));
     let wait = times.filter(|_| cursors.is_some() && !delivery.asked.dry_run).map(retry::look);
     delivery.next_attempt = wait.and_then(|wait| now.checked_add(wait).ok());
     let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
@@ -476,7 +478,7 @@ fn park(
         writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
     }
     if let Some(state) = cursors {
-        let parked = Some(Parked {
+        let parked = Some(Box::new(Parked {
             mark: Mark { sha: delivery.revision.sha.clone(), at: now },
             delivery: delivery.id.clone(),
             fingerprint: watch.fingerprint(),
@@ -484,7 +486,7 @@ fn park(
             regardless_of_b: b.regardless,
             error: text,
             again: delivery.next_attempt,
-        });
+        }));
         // Another delivery of the head may have been cancelled: this one still stands for it.
         let passed = state.passed.clone().filter(|passed| passed.reason != Reason::Cancelled);
         writes.push(Write::Cursors(Cursors { parked, passed, ..state.clone() }));

@@ -17,7 +17,7 @@ use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord,
 use crate::deployer::{Checked, Cluster, DeployError, DeployErrorKind, Deployer, KindTable};
 use crate::fleet::Lease;
 use crate::forge::{
-    Audience, ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts,
+    Audience, Base, ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts,
     Heads, HeadsAnswer, HeadsQuery, Reporter, Source, Tree, TreeLimits, TreeQuery,
 };
 use crate::ids::TriggerId;
@@ -104,7 +104,7 @@ pub(super) struct Attempt {
     /// Held while objects are checked and written: one at a time per cluster and namespace.
     pub(super) target: Arc<Mutex<()>>,
     /// The head that changed paths are counted from, where there is one.
-    pub(super) base: Option<CommitSha>,
+    pub(super) base: Option<Base>,
     /// Only these (path, document) are run, in a rerun of what failed.
     pub(super) only: Option<BTreeSet<(String, usize)>>,
     pub(super) progress: mpsc::Sender<Progress>,
@@ -257,8 +257,10 @@ impl Attempt {
             return Ok(intent.manifests.clone());
         }
         let (lookups, heads) = (Arc::clone(&self.lookups), Arc::clone(&self.manifests.heads));
-        let (watch, subject) = (Arc::clone(&self.watch), self.delivery.revision.subject.clone());
-        let work = async move { lookups.head(heads, watch, subject).await };
+        let watch = Arc::clone(&self.watch);
+        let pull = self.delivery.pull.as_deref();
+        let names = watch.manifests_branches(&self.delivery.revision.subject, pull);
+        let work = async move { lookups.head(heads, watch, names).await };
         self.timed("resolve", until, work).await
     }
 
@@ -493,6 +495,7 @@ impl About<'_> {
         Context {
             watch,
             revision: &delivery.revision,
+            pull: delivery.pull.as_deref(),
             delivery: &delivery.id,
             again: again(delivery, pinned),
             manifests: pinned,
@@ -521,17 +524,17 @@ fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
     set.notes.iter().cloned().chain(remotes).chain(skipped).chain(left_out).collect()
 }
 
-/// B's branch and its head, for a head of the given subject of A.
+/// The first of these branches of B that is there, and its head.
 pub(super) async fn resolve(
     forge: &dyn Heads,
     watch: &Watch,
-    source: &Subject,
+    names: Vec<BranchName>,
 ) -> Result<Revision, AttemptError> {
-    let (repo, names) = (watch.manifests.repo.clone(), watch.manifests_branches(source));
+    let repo = watch.manifests.repo.clone();
     let wanted = names.iter().map(BranchName::as_str).collect::<Vec<_>>().join(", ");
     let none = || AttemptError::NoBranch { repo: repo.to_string(), wanted: wanted.clone() };
-    let branches = BranchSelector::named(names.iter());
-    let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+    let subjects = BranchSelector::named(names.iter()).into();
+    let query = HeadsQuery { repo: repo.clone(), subjects, validator: None };
     let failed = |source| AttemptError::Forge {
         what: format!("can't read the head of {wanted} in {repo}"),
         source,

@@ -176,8 +176,8 @@ impl Elsewhere<'_> {
         let Ok(branch) = reference.parse::<BranchName>() else {
             return Ok(Err(format!("names {reference}, which is no branch")));
         };
-        let branches = BranchSelector::named([&branch]);
-        let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+        let subjects = BranchSelector::named([&branch]).into();
+        let query = HeadsQuery { repo: repo.clone(), subjects, validator: None };
         let answer = self.manifests.heads.heads(std::slice::from_ref(&query)).await.pop();
         let what = || format!("can't read the head of {branch} in {repo}");
         let heads = answer.transpose().map(|answer| match answer {

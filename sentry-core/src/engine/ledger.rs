@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::Timestamp;
-use crate::cursor::Cursors;
+use crate::cursor::{self, Cursors};
 use crate::delivery::{Delivery, DeliveryState, TriggerState};
-use crate::forge::Validator;
+use crate::forge::{Base, Validator};
 use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
+use crate::pull::PullRequest;
 use crate::repo::CommitSha;
 use crate::store::{
     Archive, Claim, DeliveryQuery, Outgoing, Report, Requests, StoreError, Suspension, Trouble,
@@ -25,6 +26,8 @@ pub(super) struct Ledger {
     /// Those of each watch whose head waits for a delivery to be begun, by the time it was seen: where `cursors` may be
     /// thousands, the next one is found at once.
     pub(super) changes: BTreeMap<WatchName, BTreeSet<(Timestamp, Subject)>>,
+    /// Those of each watch whose head is parked: where B is not followed, they alone ask for it.
+    parked: BTreeMap<WatchName, BTreeSet<Subject>>,
     /// Heads that a dry run has shown: no cursor tells of them.
     shown: HashMap<SubjectKey, CommitSha>,
     /// The open delivery of each head that moved, whose objects are not all acknowledged.
@@ -88,6 +91,7 @@ impl Ledger {
             Write::Cursors(state) => {
                 let key = (state.watch.clone(), state.subject.clone());
                 self.forget_change(&key);
+                self.note_parked(&key, state.is_parked());
                 let watch = self.cursors.entry(state.watch.clone()).or_default();
                 watch.insert(state.subject.clone(), Box::new(state));
                 self.note_change(&key);
@@ -95,6 +99,7 @@ impl Ledger {
             Write::ForgetCursors(watch, subject) => {
                 let key = (watch, subject);
                 self.forget_change(&key);
+                self.note_parked(&key, false);
                 self.cursors.entry(key.0).or_default().remove(&key.1);
             }
             Write::Watch(state) => {
@@ -195,6 +200,27 @@ impl Ledger {
         self.cursors.get(&key.0)?.get(&key.1).map(AsRef::as_ref)
     }
 
+    /// What a subject's head is compared with, if that is known.
+    pub(super) fn base(&self, key: &SubjectKey) -> Option<Base> {
+        let base = match &key.1 {
+            Subject::Branch(_) => self.cursors(key)?.base(),
+            Subject::Tag(tag) => {
+                let all = self.cursors.get(&key.0)?.values().map(AsRef::as_ref);
+                cursor::base_of_tag(tag, all)
+            }
+            Subject::PullRequest(_) => {
+                let pull = self.cursors(key)?.pull.as_ref()?;
+                return Some(Base::PartedFrom(pull.target_branch.clone()));
+            }
+        };
+        base.cloned().map(Base::Commit)
+    }
+
+    /// What is known of a pull request.
+    pub(super) fn pull(&self, watch: &WatchName, subject: &Subject) -> Option<Box<PullRequest>> {
+        self.cursors.get(watch)?.get(subject)?.pull.clone()
+    }
+
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.
     pub(super) fn open_change(&self, key: &SubjectKey) -> Option<&Delivery> {
         self.open.get(self.open_changes.get(key)?)
@@ -228,6 +254,21 @@ impl Ledger {
             let change = (state.observed.at, key.1.clone());
             self.changes.entry(key.0.clone()).or_default().insert(change);
         }
+    }
+
+    fn note_parked(&mut self, key: &SubjectKey, is_parked: bool) {
+        if is_parked {
+            self.parked.entry(key.0.clone()).or_default().insert(key.1.clone());
+        } else if let Some(parked) = self.parked.get_mut(&key.0) {
+            parked.remove(&key.1);
+        }
+    }
+
+    /// The subjects of a watch whose head is parked.
+    pub(super) fn parked(&self, watch: &WatchName) -> impl Iterator<Item = &Cursors> {
+        let cursors = self.cursors.get(watch);
+        let subjects = self.parked.get(watch).into_iter().flatten();
+        subjects.filter_map(move |subject| cursors?.get(subject).map(AsRef::as_ref))
     }
 
     pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {

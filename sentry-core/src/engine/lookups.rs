@@ -18,7 +18,6 @@ use crate::recent::Recent;
 use crate::remote::{RemoteQuery, Remotes};
 use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use crate::revision::Revision;
-use crate::subject::Subject;
 use crate::watch::Watch;
 
 /// Bytes of the files of all directories that are kept. Parsed they take several times as much.
@@ -90,16 +89,16 @@ impl Lookups {
         Ok(info)
     }
 
-    /// B's branch and its head now, for a head of the given subject of A.
+    /// The first of these branches of B that is there, and its head now.
     pub(super) async fn head(
         &self,
         forge: Arc<dyn Heads>,
         watch: Arc<Watch>,
-        subject: Subject,
+        names: Vec<BranchName>,
     ) -> Result<Revision, AttemptError> {
         let place = (watch.manifests.forge.clone(), watch.manifests.repo.clone());
-        let question = (place, watch.manifests_branches(&subject));
-        let ask = async move { resolve(forge.as_ref(), &watch, &subject).await };
+        let question = (place, names.clone());
+        let ask = async move { resolve(forge.as_ref(), &watch, names).await };
         self.heads.current(question, ask).await
     }
 

@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, RunState, TriggerKind};
 use crate::deployer::{DeployError, FollowQuery, Retire, RunChange};
 use crate::event::EventKind;
-use crate::forge::ForgeError;
+use crate::forge::{Base, ForgeError, HeadsQuery, PullsQuery};
 use crate::ids::DeliveryId;
 use crate::names::{ClusterRef, WatchName};
 use crate::notifier::NotifyError;
@@ -382,7 +382,7 @@ impl Owner {
     /// Makes a call. One that only reads the state is answered at once, which may come to more.
     async fn make(&mut self, call: Call) -> Option<Effects> {
         match call {
-            Call::Poll { forge, asked } => self.poll(forge, asked),
+            Call::Poll { forge, asked, pulls } => self.poll(forge, asked, pulls),
             Call::Attempt { delivery, watch, base } => self.attempt(*delivery, watch, base),
             Call::Proceed(ticket, answer) => {
                 // An attempt that is gone needs no answer.
@@ -424,19 +424,28 @@ impl Owner {
         None
     }
 
-    fn poll(&mut self, forge: String, asked: Vec<(usize, crate::forge::HeadsQuery)>) {
+    fn poll(
+        &mut self,
+        forge: String,
+        asked: Vec<(usize, HeadsQuery)>,
+        pulls: Vec<(usize, PullsQuery)>,
+    ) {
         let port = Arc::clone(&self.parts.forges[&forge].heads);
         let job = Job::Poll(asked.clone());
         let task = self.tasks.spawn(async move {
             let started = Instant::now();
             let queries: Vec<_> = asked.iter().map(|(_, query)| query.clone()).collect();
+            // One after the other: what a pull request's head is is known no later than where its branch is.
             let answers = port.heads(&queries).await;
-            Ended::Polled(Polled { forge, asked, answers, took: started.elapsed() })
+            let (indices, queries): (Vec<usize>, Vec<PullsQuery>) = pulls.into_iter().unzip();
+            let pulls = if queries.is_empty() { Vec::new() } else { port.pulls(&queries).await };
+            let pulls = indices.into_iter().zip(pulls).collect();
+            Ended::Polled(Polled { forge, asked, answers, pulls, took: started.elapsed() })
         });
         self.jobs.insert(task.id(), job);
     }
 
-    fn attempt(&mut self, delivery: Delivery, watch: Arc<Watch>, base: Option<CommitSha>) {
+    fn attempt(&mut self, delivery: Delivery, watch: Arc<Watch>, base: Option<Base>) {
         let job = Job::Attempt(Box::new(delivery.clone()));
         let state = self.parts.state.clone();
         let ports = &self.parts.deployers[&watch.cluster.deployer];

@@ -15,21 +15,38 @@ use crate::ids::TriggerId;
 use crate::names::WatchName;
 use crate::store::{AgentState, Hold, Inbox, LoopState, Requests, State, StoreError};
 
-/// The parts that work now.
+/// The parts that work now; `None` for an engine that is not in parts.
 #[derive(Debug, Default)]
-pub(super) struct Working(Mutex<BTreeMap<Slot, Engine>>);
+pub(super) struct Working(Mutex<Option<BTreeMap<Slot, Engine>>>);
 
 impl Working {
     pub(super) fn engines(&self) -> Vec<Engine> {
-        self.parts().values().cloned().collect()
+        self.parts().iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
-    fn parts(&self) -> MutexGuard<'_, BTreeMap<Slot, Engine>> {
+    /// The slots of the parts.
+    pub(super) fn slots(&self) -> usize {
+        self.parts().as_ref().map_or(0, BTreeMap::len)
+    }
+
+    /// The watches that a part works for; `None` for an engine that is not in parts.
+    pub(super) fn watches(&self) -> Option<BTreeSet<WatchName>> {
+        let parts = self.parts();
+        let engines = parts.as_ref()?.values();
+        Some(engines.flat_map(|part| part.parts.known.watches.keys().cloned()).collect())
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Option<BTreeMap<Slot, Engine>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Engine {
+    /// From now on it works in parts alone.
+    pub(crate) fn divide(&self) {
+        self.parts.working.parts().get_or_insert_default();
+    }
+
     /// The part that works for these watches, as long as the lease lasts.
     pub(crate) fn part(
         &self,
@@ -67,13 +84,13 @@ impl Engine {
                 working: Working::default(),
             }),
         };
-        whole.working.parts().insert(slot, part.clone());
+        whole.working.parts().get_or_insert_default().insert(slot, part.clone());
         part
     }
 
     /// The part of this slot works no more.
     pub(crate) fn part_ended(&self, slot: Slot) {
-        self.parts.working.parts().remove(&slot);
+        self.parts.working.parts().iter_mut().for_each(|parts| drop(parts.remove(&slot)));
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -1,5 +1,6 @@
 //! Which repositories are asked when, and what their answers change. One request answers all watches of a repository.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +9,22 @@ use tokio::time::Instant;
 
 use super::ledger::Ledger;
 use super::machine::Moment;
-use crate::change::{Finding, detect};
+use crate::change::{Finding, detect, detect_pulls};
 use crate::clock::Timestamp;
-use crate::cursor::Cursors;
+use crate::cursor::{Cursors, Passed};
 use crate::delivery::{HeadRecord, Reason};
 use crate::event::EventKind;
-use crate::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
+use crate::forge::{
+    ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery, PullChanges, PullsAnswer,
+    PullsQuery,
+};
 use crate::names::WatchName;
-use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::repo::{CommitSha, RepoUrl};
 use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
 use crate::store::{Outage, WatchState, Write};
 use crate::subject::{Subject, SubjectKey};
-use crate::watch::{BranchSelector, Watch};
+use crate::watch::{SubjectSelector, Watch};
 
 /// However many hints come, a repository is asked at most this often.
 const HINT_SPACING: Duration = Duration::from_secs(1);
@@ -49,6 +53,8 @@ pub(super) struct Group {
     outage: Option<(Timestamp, Instant)>,
     /// B's heads as last reported: a NotModified refers to them.
     last: Option<BTreeMap<Subject, CommitSha>>,
+    /// Why pull requests can't be told, as it was told last.
+    pulls_error: Option<String>,
     /// Patterns of its watches that matched nothing in the last answer.
     idle: BTreeMap<WatchName, Vec<String>>,
 }
@@ -84,6 +90,7 @@ pub(super) fn groups(watches: &BTreeMap<WatchName, Arc<Watch>>, now: Instant) ->
                 failures: 0,
                 outage: None,
                 last: None,
+                pulls_error: None,
                 idle: BTreeMap::new(),
             });
             group.interval = group.interval.min(interval);
@@ -114,9 +121,9 @@ impl Group {
         if self.sources.is_empty() && wanted.is_empty() {
             return None;
         }
-        let names = BranchSelector::named(wanted.iter());
-        let selectors = self.sources.iter().map(|w| &w.source.branches).chain([&names]);
-        let branches = BranchSelector::union(selectors);
+        let names = SubjectSelector::named(&wanted);
+        let selectors = self.sources.iter().map(|w| &w.source.subjects).chain([&names]);
+        let subjects = SubjectSelector::union(selectors);
         // An answer "as before" helps only if every watch has seen what was before.
         let seen = self
             .sources
@@ -124,26 +131,84 @@ impl Group {
             .all(|w| ledger.watches.get(&w.name).is_some_and(|k| is_current(k, w)));
         let usable = seen && (wanted.is_empty() || self.last.is_some());
         let validator = usable
-            .then(|| ledger.validators.get(&self.validator_key(&branches)).cloned())
+            .then(|| ledger.validators.get(&self.validator_key(&subjects)).cloned())
             .flatten();
-        Some(HeadsQuery { repo: self.repo.clone(), branches, validator })
+        Some(HeadsQuery { repo: self.repo.clone(), subjects, validator })
+    }
+
+    /// The question about pull requests; `None` if no watch selects any.
+    pub(super) fn pulls_query(&self, ledger: &Ledger) -> Option<PullsQuery> {
+        let mut watches = self.sources.iter().filter(|w| w.source.subjects.pulls.is_some());
+        watches.clone().next()?;
+        // An answer about what changed helps only if every watch has seen what was before.
+        let seen = watches.all(|w| {
+            let known = ledger.watches.get(&w.name).filter(|k| is_same_place(k, w));
+            known.is_some_and(|known| known.pulls == pulls_of(w))
+        });
+        let validator = seen.then(|| ledger.validators.get(&self.pulls_key()).cloned()).flatten();
+        Some(PullsQuery { repo: self.repo.clone(), validator })
+    }
+
+    fn pulls_key(&self) -> String {
+        format!("{} {} pull requests", self.forge, self.repo)
+    }
+
+    /// Takes an answer about pull requests in. An error of its own holds no branch up.
+    pub(super) fn absorb_pulls(
+        &mut self,
+        answer: Result<PullsAnswer, ForgeError>,
+        ledger: &Ledger,
+        stamp: Timestamp,
+    ) -> Absorbed {
+        let mut absorbed = Absorbed::default();
+        let changes = match answer {
+            Ok(PullsAnswer::NotModified) => {
+                self.pulls_error = None;
+                return absorbed;
+            }
+            Ok(PullsAnswer::Pulls(changes)) => changes,
+            Err(error) => {
+                let text = format!("pull requests: {}", error.told());
+                if self.pulls_error.as_ref() != Some(&text) {
+                    let (forge, repo) = (self.forge.clone(), self.repo.clone());
+                    let (error, wait) = (text.clone(), self.interval);
+                    absorbed.events.push(EventKind::ForgeUnreachable { forge, repo, error, wait });
+                    self.pulls_error = Some(text);
+                }
+                return absorbed;
+            }
+        };
+        self.pulls_error = None;
+        for watch in self.sources.iter().filter(|w| w.source.subjects.pulls.is_some()) {
+            sight_pulls(watch, &changes, ledger, stamp, &mut absorbed);
+        }
+        let key = self.pulls_key();
+        if changes.validator.as_ref() != ledger.validators.get(&key) {
+            absorbed.writes.push(Write::Validator(key, changes.validator));
+        }
+        absorbed
     }
 
     /// It is kept: the same across versions.
-    fn validator_key(&self, branches: &BranchSelector) -> String {
-        let patterns: Vec<_> = branches.patterns().collect();
+    fn validator_key(&self, subjects: &SubjectSelector) -> String {
+        let patterns: Vec<_> = subjects.patterns().collect();
         format!("{} {} {}", self.forge, self.repo, patterns.join(","))
     }
 
     /// The branches of B that somebody waits for: a watch that also follows B, or a parked head.
-    fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<BranchName> {
+    fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<Subject> {
         let mut wanted = BTreeSet::new();
         for watch in &self.manifests {
-            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                if state.is_parked() || (watch.watch_manifests && state.gone.is_none()) {
-                    wanted.extend(watch.manifests_branches(&state.subject));
-                }
-            }
+            let mut want = |state: &Cursors| {
+                let branches = watch.manifests_branches(&state.subject, state.pull.as_deref());
+                wanted.extend(branches.into_iter().map(Subject::Branch));
+            };
+            ledger.parked(&watch.name).for_each(&mut want);
+            let all = ledger.cursors.get(&watch.name).filter(|_| watch.watch_manifests);
+            let states = all.into_iter().flat_map(BTreeMap::values);
+            states
+                .filter(|state| follows_manifests(watch, state) && state.gone.is_none())
+                .for_each(|state| want(state));
         }
         wanted
     }
@@ -260,6 +325,7 @@ impl Group {
                 repo: watch.source.repo.clone(),
                 patterns: Vec::new(),
                 unreachable: None,
+                pulls: None,
             });
             let since = known.unreachable.as_ref().map_or(since, |o| o.since);
             let outage = Outage { since, error: text.clone(), next: stamp.checked_add(wait).ok() };
@@ -284,8 +350,8 @@ impl Group {
         let subjects: Vec<&Subject> = heads.heads.keys().collect();
         for watch in &self.sources {
             sight(watch, &heads.heads, ledger, stamp, absorbed);
-            let patterns: Vec<String> =
-                watch.source.branches.idle(&subjects).into_iter().map(str::to_owned).collect();
+            let patterns = watch.source.subjects.idle(&subjects);
+            let patterns: Vec<String> = patterns.into_iter().map(str::to_owned).collect();
             let told = self.idle.get(&watch.name).map_or(&[][..], Vec::as_slice);
             if told != patterns {
                 let watch = watch.name.clone();
@@ -293,7 +359,7 @@ impl Group {
                 absorbed.events.push(EventKind::PatternsIdle { watch, patterns });
             }
         }
-        let key = self.validator_key(&query.branches);
+        let key = self.validator_key(&query.subjects);
         if heads.validator.as_ref() != ledger.validators.get(&key) {
             absorbed.writes.push(Write::Validator(key, heads.validator));
         }
@@ -304,11 +370,9 @@ impl Group {
     fn unpark(&self, ledger: &Ledger, absorbed: &mut Absorbed) {
         let Some(heads) = &self.last else { return };
         for watch in &self.manifests {
-            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                let Some(parked) = state.parked.as_ref().filter(|_| state.is_parked()) else {
-                    continue;
-                };
-                let names = watch.manifests_branches(&state.subject);
+            for state in ledger.parked(&watch.name) {
+                let Some(parked) = &state.parked else { continue };
+                let names = watch.manifests_branches(&state.subject, state.pull.as_deref());
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let moved = head.is_some() && head != parked.manifests.as_ref();
                 if moved && !parked.regardless_of_b {
@@ -326,9 +390,10 @@ impl Group {
         let mut moved = Vec::new();
         for watch in self.manifests.iter().filter(|w| w.watch_manifests) {
             for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                let names = watch.manifests_branches(&state.subject);
+                let names = watch.manifests_branches(&state.subject, state.pull.as_deref());
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
-                let settled = !state.is_change() && state.gone.is_none();
+                let settled =
+                    !state.is_change() && state.gone.is_none() && follows_manifests(watch, state);
                 let is_new = |h: &&CommitSha| {
                     state.manifests.as_ref().is_some_and(|m| m != *h)
                         && state.manifests_attempted.as_ref() != Some(*h)
@@ -344,8 +409,51 @@ impl Group {
 
 /// True if the watch was polled with the repository and the patterns it has now.
 fn is_current(known: &WatchState, watch: &Watch) -> bool {
+    is_same_place(known, watch)
+        && watch.source.subjects.patterns().eq(known.patterns.iter().map(String::as_str))
+}
+
+fn is_same_place(known: &WatchState, watch: &Watch) -> bool {
     known.repo.is_same_place(&watch.source.repo)
-        && watch.source.branches.patterns().eq(known.patterns.iter().map(String::as_str))
+}
+
+/// Which pull requests a watch selects, as it is kept.
+fn pulls_of(watch: &Watch) -> Option<String> {
+    watch.source.subjects.pulls.as_ref().map(ToString::to_string)
+}
+
+fn sight_pulls(
+    watch: &Watch,
+    changes: &PullChanges,
+    ledger: &Ledger,
+    stamp: Timestamp,
+    absorbed: &mut Absorbed,
+) {
+    let none = BTreeMap::new();
+    let known = ledger.watches.get(&watch.name);
+    let before = ledger.cursors.get(&watch.name).unwrap_or(&none);
+    for sighting in detect_pulls(watch, known, before, changes, stamp) {
+        found(watch, sighting.state, sighting.finding, before, ledger, stamp, absorbed);
+    }
+    let pulls = pulls_of(watch);
+    let is_new = known.is_none_or(|k| k.pulls != pulls || !is_same_place(k, watch));
+    if is_new && changes.is_whole {
+        let same = known.filter(|k| is_same_place(k, watch));
+        let state = same.cloned().unwrap_or_else(|| WatchState {
+            watch: watch.name.clone(),
+            repo: watch.source.repo.clone(),
+            patterns: Vec::new(),
+            unreachable: None,
+            pulls: None,
+        });
+        absorbed.writes.push(Write::Watch(WatchState { pulls, ..state }));
+    }
+}
+
+/// True if the subject is delivered again when B moves. A tag is not: it stands for what was once released, and there may
+/// be hundreds.
+fn follows_manifests(watch: &Watch, state: &Cursors) -> bool {
+    watch.watch_manifests && state.subject.tag().is_none()
 }
 
 fn sight(
@@ -365,15 +473,16 @@ fn sight(
         absorbed.writes.push(Write::Watch(WatchState {
             watch: watch.name.clone(),
             repo: watch.source.repo.clone(),
-            patterns: watch.source.branches.patterns().map(str::to_owned).collect(),
+            patterns: watch.source.subjects.patterns().map(Cow::into_owned).collect(),
             unreachable: None,
+            pulls: known.filter(|k| is_same_place(k, watch)).and_then(|k| k.pulls.clone()),
         }));
     }
 }
 
 fn found(
     watch: &Watch,
-    state: Cursors,
+    mut state: Cursors,
     finding: Finding,
     before: &BTreeMap<Subject, Box<Cursors>>,
     ledger: &Ledger,
@@ -399,6 +508,16 @@ fn found(
                 why: why.to_owned(),
             });
         }
+        Finding::Moved { unsettled } if is_in_pull(&state, before) => {
+            supersede(watch, &state, unsettled, stamp, absorbed);
+            let passed = Passed { mark: state.observed.clone(), reason: Reason::InPullRequest };
+            state.passed = Some(passed);
+            let sha = state.observed.sha.clone();
+            let revision = Revision { subject: state.subject.clone(), sha };
+            let reason = Reason::InPullRequest;
+            absorbed.events.push(not_started(watch, &revision, &reason, None));
+            absorbed.writes.push(record(watch, &revision, reason, stamp, None));
+        }
         Finding::Moved { unsettled } => {
             let from = before.get(&state.subject).and_then(|b| b.settled().cloned());
             moved(watch, &state, unsettled, from, ledger, stamp, absorbed);
@@ -416,6 +535,34 @@ fn found(
     absorbed.writes.push(Write::Cursors(state));
 }
 
+/// True for a branch whose head is that of a pull request from it, which is open and selected. A branch that a pull
+/// request is merged into is no such branch, whatever its head.
+fn is_in_pull(state: &Cursors, all: &BTreeMap<Subject, Box<Cursors>>) -> bool {
+    let Subject::Branch(branch) = &state.subject else { return false };
+    let mut open = all.values().filter(|cursors| cursors.gone.is_none());
+    open.any(|cursors| {
+        let is_from = cursors.pull.as_ref().is_some_and(|pull| pull.source_branch == *branch);
+        is_from && cursors.observed.sha == state.observed.sha
+    })
+}
+
+/// The head before that was still to be delivered is not any more.
+fn supersede(
+    watch: &Watch,
+    state: &Cursors,
+    unsettled: Option<CommitSha>,
+    stamp: Timestamp,
+    absorbed: &mut Absorbed,
+) {
+    let Some(old) = unsettled else { return };
+    let by = state.observed.sha.clone();
+    let reason = Reason::SupersededBy(by.clone());
+    let old = Revision { subject: state.subject.clone(), sha: old };
+    absorbed.events.push(not_started(watch, &old, &reason, None));
+    absorbed.writes.push(record(watch, &old, reason, stamp, None));
+    absorbed.closed.push(((watch.name.clone(), state.subject.clone()), Some(by)));
+}
+
 fn moved(
     watch: &Watch,
     state: &Cursors,
@@ -426,14 +573,7 @@ fn moved(
     absorbed: &mut Absorbed,
 ) {
     let revision = Revision { subject: state.subject.clone(), sha: state.observed.sha.clone() };
-    if let Some(old) = unsettled {
-        let reason = Reason::SupersededBy(revision.sha.clone());
-        let old = Revision { subject: state.subject.clone(), sha: old };
-        absorbed.events.push(not_started(watch, &old, &reason, None));
-        absorbed.writes.push(record(watch, &old, reason, stamp, None));
-        let key = (watch.name.clone(), state.subject.clone());
-        absorbed.closed.push((key, Some(revision.sha.clone())));
-    }
+    supersede(watch, state, unsettled, stamp, absorbed);
     let change = EventKind::Change { watch: watch.name.clone(), revision: revision.clone(), from };
     absorbed.events.push(change);
     if !state.is_change() {

@@ -8,21 +8,23 @@ use super::courier;
 use super::elsewhere::Elsewhere;
 use super::failure::AttemptError;
 use super::{EngineError, Parts, references, refusals};
+use crate::cursor::base_of_tag;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
+    Base, ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
     HeadsQuery, Source,
 };
 use crate::ids::DeliveryId;
 use crate::manifest::{self, Context, Documents, ManifestSet, Remote, RemoteDocuments};
 use crate::names::WatchName;
 use crate::plan::{GitAuth, Plan};
+use crate::pull::PullRequest;
 use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::store::OverviewQuery;
 use crate::subject::Subject;
-use crate::watch::{BranchSelector, Refusals, Watch};
+use crate::watch::{Refusals, SubjectSelector, Watch};
 
 /// What a delivery would do.
 #[derive(Debug)]
@@ -95,26 +97,34 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let a = &parts.forges[&watch.source.forge];
     let source = a.source.as_ref();
     let asked_for = sha.is_some() || *selection != Selection::default();
-    let sha = match sha {
-        Some(sha) => sha.clone(),
-        None => head(a.heads.as_ref(), watch, subject).await?,
+    let pull = pull(parts, watch, subject).await?;
+    let sha = match (sha, &pull) {
+        (Some(sha), _) => sha.clone(),
+        (None, Some(pull)) => pull.head.clone(),
+        (None, None) => head(a.heads.as_ref(), watch, subject).await?,
     };
+    let pull = pull.as_deref();
     let revision = Revision { subject: subject.clone(), sha };
     let info = commit_info(source, watch, &revision).await?;
     let b = &parts.forges[&watch.manifests.forge];
-    let pinned = courier::resolve(b.heads.as_ref(), watch, subject).await;
+    let names = watch.manifests_branches(subject, pull);
+    let pinned = courier::resolve(b.heads.as_ref(), watch, names).await;
     let pinned = pinned.map_err(|error| attempt_error(error, watch))?;
     let tree = courier::fetch(b.source.as_ref(), watch, &pinned, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
     let delivery = DeliveryId::new(parts.clock.now(), fastrand::u128(..));
-    let changed =
-        if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
+    let changed = if asked_for {
+        None
+    } else {
+        changed(parts, source, watch, &revision, pull, &documents).await
+    };
     let event = selection.event.clone().unwrap_or_else(|| subject.event());
     let cluster = parts.deployers[&watch.cluster.deployer].cluster.as_ref();
     let kinds = cluster.kinds(&watch.cluster, &manifest::wanted(&documents)).await;
     let context = Context {
         watch,
         revision: &revision,
+        pull,
         delivery: &delivery,
         again: None,
         manifests: &pinned,
@@ -168,6 +178,25 @@ async fn elsewhere(
     got.map_err(|error| attempt_error(error, watch))
 }
 
+/// What is known of a pull request by the state; `None` of any other subject.
+async fn pull(
+    parts: &Parts,
+    watch: &Watch,
+    subject: &Subject,
+) -> Result<Option<Box<PullRequest>>, EngineError> {
+    if !matches!(subject, Subject::PullRequest(_)) {
+        return Ok(None);
+    }
+    let query = OverviewQuery::subject(&watch.name, subject);
+    let known = parts.state.archive.overview(&query).await.map_err(EngineError::Store)?;
+    let cursors = known.subjects.into_iter().map(|known| known.cursors);
+    let mut open = cursors.filter(|cursors| cursors.gone.is_none());
+    let pull = open.next().and_then(|cursors| cursors.pull);
+    let (kind, called) = (subject.kind(), subject.name());
+    let none = || EngineError::Unknown(format!("no open {kind} {called} is known of this watch"));
+    pull.ok_or_else(none).map(Some)
+}
+
 /// The head of a subject of A, requested now.
 async fn head(
     forge: &dyn Heads,
@@ -175,10 +204,10 @@ async fn head(
     subject: &Subject,
 ) -> Result<CommitSha, EngineError> {
     let repo = &watch.source.repo;
-    let none = || EngineError::Unknown(format!("{repo} has no {} {subject}", subject.kind()));
-    let Subject::Branch(branch) = subject;
-    let branches = BranchSelector::named([branch]);
-    let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+    let (kind, called) = (subject.kind(), subject.name());
+    let none = || EngineError::Unknown(format!("{repo} has no {kind} {called}"));
+    let subjects = SubjectSelector::named([subject]);
+    let query = HeadsQuery { repo: repo.clone(), subjects, validator: None };
     let failed = |source| EngineError::Forge {
         what: format!("can't read the head of {subject} in {repo}"),
         source,
@@ -207,14 +236,29 @@ async fn changed(
     source: &dyn Source,
     watch: &Watch,
     revision: &Revision,
+    pull: Option<&PullRequest>,
     documents: &Documents,
 ) -> Option<ChangedPaths> {
     if !manifest::needs_changes(documents) {
         return None;
     }
-    let query = OverviewQuery::subject(&watch.name, &revision.subject);
+    let query = match revision.subject {
+        Subject::Branch(_) | Subject::PullRequest(_) => {
+            OverviewQuery::subject(&watch.name, &revision.subject)
+        }
+        Subject::Tag(_) => OverviewQuery { watch: Some(watch.name.clone()), ..Default::default() },
+    };
     let known = parts.state.archive.overview(&query).await.ok()?;
-    let from = known.subjects.first()?.cursors.base()?.clone();
+    let mut all = known.subjects.iter().map(|subject| &subject.cursors);
+    let from = match &revision.subject {
+        Subject::Branch(_) => all.next()?.base(),
+        Subject::Tag(tag) => base_of_tag(tag, all),
+        Subject::PullRequest(_) => None,
+    };
+    let from = match pull {
+        Some(pull) => Base::PartedFrom(pull.target_branch.clone()),
+        None => Base::Commit(from?.clone()),
+    };
     let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);
     let to = revision.clone();
     source.changes(&ChangesQuery { repo, from, to, timeout }).await.ok()

@@ -30,11 +30,12 @@ struct Owner<'a> {
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, event } = self;
+        let label = subject.label();
         if **event == subject.event() {
-            write!(f, "{subject}")
+            f.write_str(&label)
         } else {
-            // No branch holds a space: nothing else is called so.
-            write!(f, "{subject}, {event}")
+            // No subject's name holds a space: nothing else is called so.
+            write!(f, "{label}, {event}")
         }
     }
 }

@@ -196,10 +196,11 @@ fn unstarted(outcome: &ObjectOutcome, delivery: &Delivery) -> Option<(StatusStat
 
 /// Where the watch's `report_link` leads for a delivery, or for one of its runs.
 pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Option<String> {
+    let subject = delivery.revision.subject.text();
     let values = [
         ("{watch}", watch.name.as_str()),
         ("{delivery}", delivery.id.as_str()),
-        ("{branch}", delivery.revision.subject.name()),
+        ("{branch}", &subject),
         ("{revision}", delivery.revision.sha.as_str()),
         ("{namespace}", watch.cluster.namespace.as_str()),
         ("{run}", run.unwrap_or_default()),

@@ -1,7 +1,7 @@
 //! How a running engine shows that it lives, without its store: a state that can't be written must not look like a
 //! loop that is stuck, and the other way round. Ages are measured by the monotonic clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,10 @@ pub struct Vitals {
     pub agent: AgentState,
     /// Why the last write of the state failed; `None` if it was kept.
     pub unwritable: Option<String>,
+    /// The watches that it works for: of one that works in parts, those of the slots that it owns now.
+    pub watches: BTreeSet<WatchName>,
+    /// How many slots it works for; 0 for one that owns a whole state.
+    pub slots: usize,
     /// When each watch's A was last asked. A watch that was not asked yet is missing.
     pub asked: BTreeMap<WatchName, Asked>,
     /// What became of each forge's requests since the start.
@@ -95,6 +99,10 @@ impl Engine {
             whole.unwritable = whole.unwritable.or(part.unwritable);
             whole.asked.extend(part.asked);
         }
+        if let Some(watches) = self.parts.working.watches() {
+            whole.watches = watches;
+            whole.slots = self.parts.working.slots();
+        }
         Some(whole)
     }
 
@@ -113,6 +121,8 @@ impl Engine {
         let requests =
             requests.map(|(name, forge)| (name.clone(), forge.heads.requests())).collect();
         let (silent, unwritable) = (now.saturating_duration_since(beat), notes.unwritable.clone());
-        Some(Vitals { silent, pace, agent, unwritable, asked: asked.collect(), requests })
+        let watches = self.parts.known.watches.keys().cloned().collect();
+        let (slots, asked) = (0, asked.collect());
+        Some(Vitals { silent, pace, agent, unwritable, watches, slots, asked, requests })
     }
 }

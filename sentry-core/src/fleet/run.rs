@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::engine::{Engine, EngineError, Stop};
 use crate::event::EventKind;
 use crate::names::WatchName;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{AgentState, StoreError, StoreErrorKind};
 use crate::watch::Watch;
 
 /// How often a member renews its lease.
@@ -45,6 +45,7 @@ impl Fleet {
         for watch in engine.watches() {
             homes.entry(slot_of(watch)).or_default().push(watch.name.clone());
         }
+        engine.divide();
         Self { engine, slots, homes }
     }
 
@@ -53,6 +54,7 @@ impl Fleet {
     /// # Errors
     /// [`EngineError::Store`] if the state is damaged or of a newer version. A state that can't be reached is waited for.
     pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
+        self.engine.wrote(Some("it was not reached yet".to_owned()));
         Work::new(self, stop).turn().await
     }
 }
@@ -120,7 +122,13 @@ impl<'a> Work<'a> {
         let mut renewing = false;
         loop {
             let is_leaving = self.stop.is_stopping();
-            if is_leaving && self.held.is_empty() && self.busy.is_empty() {
+            if is_leaving && self.held.is_empty() && self.busy.is_empty() && !renewing {
+                let (slots, me) = (Arc::clone(&self.fleet.slots), self.ended_member());
+                drop(self);
+                if let Err(error) = slots.renew(&me).await {
+                    // Its silence tells.
+                    tracing::debug!(%error, "nobody was told of the end");
+                }
                 return Ok(());
             }
             tokio::select! {
@@ -166,6 +174,13 @@ impl<'a> Work<'a> {
         let slots = Arc::clone(&self.fleet.slots);
         let renewal = async move { Did::Renewed(begun, slots.renew(&me).await) };
         self.calls.push(Box::pin(renewal));
+    }
+
+    /// What it says of itself last.
+    fn ended_member(&self) -> Member {
+        let agent = self.fleet.engine.speak(self.started, RENEWAL);
+        let agent = AgentState { ended: Some(agent.beat), ..agent };
+        Member { id: self.me.clone(), wanted: SlotSet::default(), agent }
     }
 
     fn renewed(

@@ -44,6 +44,7 @@ pub use self::parse::{
     Documents, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES, MAX_TOTAL_BYTES, parse,
 };
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use self::parse::{Content, printable};
@@ -51,9 +52,11 @@ use crate::deployer::{KindTable, KindsQuery};
 use crate::forge::{ChangedPaths, CloneCredential};
 use crate::ids::DeliveryId;
 use crate::plan::{GitAuth, ObjectRef, PlannedObject};
+use crate::pull::PullRequest;
 use crate::remote::{RemoteKind, Wanted};
+use crate::repo::TagName;
 use crate::revision::Revision;
-use crate::subject::EventName;
+use crate::subject::{EventName, Subject};
 use crate::watch::Watch;
 
 /// All that a document's fate depends on beside the document.
@@ -63,6 +66,8 @@ pub struct Context<'a> {
     pub watch: &'a Watch,
     /// The head of A.
     pub revision: &'a Revision,
+    /// Of a pull request what is known of it.
+    pub pull: Option<&'a PullRequest>,
     /// The delivery.
     pub delivery: &'a DeliveryId,
     /// Where the head was delivered before, what sets this delivery apart: with it, runs get names of their own.
@@ -121,6 +126,38 @@ impl RemoteUse {
     pub fn told(&self) -> String {
         let Self { path, document, kind, name, origin, sha256, .. } = self;
         format!("{path} (document {document}): {kind} {name} comes from {origin} (sha256 {sha256})")
+    }
+}
+
+/// What a branch or a tag is called as a branch.
+fn own_branch(subject: &Subject) -> &str {
+    subject.tag().map_or(subject.name(), TagName::full_ref)
+}
+
+impl Context<'_> {
+    /// The branch that the head comes from, as Pipelines-as-Code passes it to runs: of a tag the whole reference.
+    fn source_branch(&self) -> &str {
+        match (&self.revision.subject, self.pull) {
+            (Subject::PullRequest(_), pull) => pull.map_or("", |pull| pull.source_branch.as_str()),
+            (subject, _) => own_branch(subject),
+        }
+    }
+
+    /// The branch that the head is meant for: of a pull request the one that it is to be merged into.
+    fn target_branch(&self) -> &str {
+        match (&self.revision.subject, self.pull) {
+            (Subject::PullRequest(_), pull) => pull.map_or("", |pull| pull.target_branch.as_str()),
+            (subject, _) => own_branch(subject),
+        }
+    }
+
+    /// The subject's part of a run's key. A pull request that is to be merged into another branch has other runs.
+    fn subject_key(&self) -> Cow<'_, str> {
+        let key = self.revision.subject.key();
+        match self.pull {
+            Some(pull) => format!("{key} to {}", pull.target_branch).into(),
+            None => key,
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use sha2::{Digest as _, Sha256};
 use super::Context;
 use crate::plan::{KEY_ANNOTATION, commit_label};
 use crate::repo::CommitSha;
-use crate::revision::Revision;
 
 /// What a run's name keeps of its base: with two dashes, eight digits of the commit and sixteen of the key it fills
 /// 63 characters at most.
@@ -35,7 +34,7 @@ impl RunIdentity<'_> {
         format!(
             "{}|{}|{}|{}|{}|{}|{}|{}",
             context.watch.name,
-            context.revision.subject.key(),
+            context.subject_key(),
             context.revision.sha,
             self.path,
             self.kind,
@@ -57,8 +56,8 @@ pub(super) fn run_name(base: &str, sha: &CommitSha, key: &str) -> String {
 /// head is delivered again.
 pub(super) fn git_auth_name(context: &Context<'_>) -> String {
     let again = context.again.unwrap_or_default();
-    let Revision { subject, sha } = context.revision;
-    let key = format!("{}|{}|{sha}|{again}", context.watch.name, subject.key());
+    let sha = &context.revision.sha;
+    let key = format!("{}|{}|{sha}|{again}", context.watch.name, context.subject_key());
     run_name("git-auth", sha, &key)
 }
 
@@ -91,8 +90,9 @@ pub(super) fn mark(
 
     let mut annotations = section(metadata, "annotations");
     taken_over |= annotations.remove(PAC_STATE).is_some();
+    let subject = context.revision.subject.text();
     for (name, value) in [
-        ("branch", context.revision.subject.name()),
+        ("branch", &*subject),
         ("revision", context.revision.sha.as_str()),
         ("source-url", context.watch.source.repo.as_str()),
         ("manifests-url", context.watch.manifests.repo.as_str()),

@@ -1,4 +1,4 @@
-//! Which runs start: what Pipelines-as-Code's annotations say about an event on a branch.
+//! Which runs start: what Pipelines-as-Code's annotations say about an event on a branch or a tag.
 //!
 //! A run that does not start is left out before anything else about it is judged. As in Pipelines-as-Code
 //! (`pkg/matcher`): an expression decides alone; otherwise event, branch, paths and labels must all fit.
@@ -14,6 +14,7 @@ use super::parse::{Content, printable};
 use super::variables::Variables;
 use super::{Context, Documents, MAX_TEXT_CHARS, policy};
 use crate::plan::RunRules;
+use crate::subject::Subject;
 use crate::watch::{NamespacePolicy, Unannotated};
 
 const EVENT: &str = "on-event";
@@ -195,10 +196,14 @@ impl<'m> Choice<'_, 'm> {
         let context = self.context;
         let facts = cel::Facts {
             event: context.event.as_str(),
-            source_branch: context.revision.subject.source_branch(),
-            target_branch: context.revision.subject.target_branch(),
+            source_branch: context.source_branch(),
+            target_branch: context.target_branch(),
+            heads: match context.revision.subject {
+                Subject::Branch(_) => annotations::HEADS,
+                Subject::Tag(_) | Subject::PullRequest(_) => "",
+            },
             url: context.watch.source.repo.as_str(),
-            title: context.title,
+            title: context.pull.map_or(context.title, |pull| &pull.title),
             own: &context.watch.variables,
             changed: context.changed,
         };
@@ -245,7 +250,7 @@ impl<'m> Choice<'_, 'm> {
     }
 
     fn event_and_branch(&self) -> String {
-        format!("{} to {}", self.context.event, self.context.revision.subject)
+        format!("{} to {}", self.context.event, self.context.revision.subject.label())
     }
 
     fn annotated(&mut self) -> Result<String, Not> {
@@ -257,10 +262,8 @@ impl<'m> Choice<'_, 'm> {
                 why = format!("{why}; {what}");
             }
         }
-        if let Some(labels) = self.own.get(LABEL) {
-            return Err(Not::Meant(format!(
-                "needs a pull request with a label of {labels} ({LABEL})"
-            )));
+        if let Some(labels) = self.label()? {
+            why = format!("{why}; {labels}");
         }
         for name in IGNORED_PATHS {
             if let Some(what) = self.ignored_paths(name)? {
@@ -287,6 +290,20 @@ impl<'m> Choice<'_, 'm> {
         }
     }
 
+    /// What `on-label` says, if it stands there: one of its labels must be on the pull request.
+    fn label(&self) -> Result<Option<String>, Not> {
+        let Some(text) = self.own.get(LABEL) else { return Ok(None) };
+        let marked = Marked::new(text, self.variables);
+        let wanted = list(LABEL, text, &marked)?;
+        let has =
+            |label: String| self.context.pull.is_some_and(|pull| pull.labels.contains(&label));
+        if wanted.iter().map(|label| marked.filled(label)).any(has) {
+            Ok(Some(format!("{LABEL} {text}")))
+        } else {
+            Err(Not::Meant(format!("needs a pull request with a label of {text} ({LABEL})")))
+        }
+    }
+
     fn event(&self) -> Result<(), Not> {
         let event = self.context.event.as_str();
         let Some(text) = self.own.get(EVENT) else {
@@ -310,7 +327,7 @@ impl<'m> Choice<'_, 'm> {
 
     fn branch(&mut self) -> Result<(), Not> {
         let Some(text) = self.own.get(BRANCH) else { return Ok(()) };
-        let branch = self.context.revision.subject.target_branch();
+        let branch = self.context.target_branch();
         let patterns = self.patterns(BRANCH, text)?;
         let fits = |globs: &mut Globs<'m>, pattern: &str, fuel: &mut Fuel| {
             globs.branch(pattern, branch, fuel)
@@ -324,8 +341,9 @@ impl<'m> Choice<'_, 'm> {
                 )));
             }
         }
-        Err(Not::Meant(if patterns.iter().all(|p| annotations::is_for_tags(p)) {
-            format!("{BRANCH} {text} is for tags, which are not watched")
+        let is_branch = self.context.revision.subject.tag().is_none();
+        Err(Not::Meant(if is_branch && patterns.iter().all(|p| annotations::is_for_tags(p)) {
+            format!("{BRANCH} {text} is for tags, and {branch} is a branch")
         } else if patterns.iter().any(|p| p.starts_with(['"', '\''])) {
             format!("{BRANCH} {text} is not {branch}: quotes are part of the name")
         } else {

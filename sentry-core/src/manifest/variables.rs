@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Context, MAX_NOTES, naming};
+use crate::repo::TagName;
 use crate::watch::GitAuthSecret;
 
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
 const MAX_VALUE_BYTES: usize = 5 << 20;
 
 /// Values that anyone who may push to A chooses.
-const CHOSEN_OUTSIDE: &[&str] = &["source_branch", "target_branch", "sender", "git_tag"];
+const CHOSEN_OUTSIDE: &[&str] =
+    &["source_branch", "target_branch", "sender", "git_tag", "pull_request_labels"];
 
 /// What a run's name may not hold: it would differ between two attempts at the same commit, and the run exist twice.
 const UNSTABLE: &[&str] = &["sender", "sentry.delivery", "sentry.manifests_revision"];
@@ -107,27 +109,32 @@ pub(super) struct Findings {
 }
 
 impl<'a> Variables<'a> {
-    /// What Pipelines-as-Code sets for a push, with A's values, and Sentry's own.
+    /// What Pipelines-as-Code sets for a push to a branch or a tag, with A's values, and Sentry's own.
     pub(super) fn new(context: &Context<'a>) -> Self {
         let watch = context.watch;
         let url = watch.source.repo.as_str();
         let path = watch.source.repo.path();
-        let subject = &context.revision.subject;
+        let (subject, pull) = (&context.revision.subject, context.pull);
+        // Who opened it, as in Pipelines-as-Code.
+        let sender = pull.map(|pull| pull.author.as_str()).or(context.sender);
+        let labels: Vec<&str> = pull.iter().flat_map(|p| &p.labels).map(String::as_str).collect();
+        // Two characters, as Pipelines-as-Code has it.
+        let labels = labels.join("\\n");
         let builtin = [
             ("revision", context.revision.sha.as_str()),
             ("repo_url", url),
             ("source_url", url),
             ("repo_owner", &path.owner().to_lowercase()),
             ("repo_name", &path.name().to_lowercase()),
-            ("source_branch", subject.source_branch()),
-            ("target_branch", subject.target_branch()),
-            ("sender", context.sender.unwrap_or_default()),
+            ("source_branch", context.source_branch()),
+            ("target_branch", context.target_branch()),
+            ("sender", sender.unwrap_or_default()),
             ("event_type", context.event.as_str()),
             ("target_namespace", watch.cluster.namespace.as_str()),
-            ("git_tag", ""),
+            ("git_tag", subject.tag().map_or("", TagName::as_str)),
             ("trigger_comment", ""),
-            ("pull_request_number", ""),
-            ("pull_request_labels", ""),
+            ("pull_request_number", pull.map_or("", |pull| pull.number.as_str())),
+            ("pull_request_labels", &labels),
             ("sentry.watch", watch.name.as_str()),
             ("sentry.delivery", context.delivery.as_str()),
             ("sentry.manifests_revision", context.manifests.sha.as_str()),
@@ -142,7 +149,7 @@ impl<'a> Variables<'a> {
                 GitAuthSecret::Named(name) => Some(name.clone()),
                 GitAuthSecret::PerRun => Some(naming::git_auth_name(context)),
             },
-            sender_known: context.sender.is_some(),
+            sender_known: sender.is_some(),
             room: Cell::new(MAX_VALUE_BYTES),
         }
     }

@@ -1,6 +1,7 @@
 //! What is shown of a state: small, found by index, and told page by page.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{AgentState, Report, Suspension, WatchState};
 use crate::clock::Timestamp;
@@ -8,6 +9,7 @@ use crate::cursor::Cursors;
 use crate::delivery::{
     CommitNote, Delivery, DeliveryState, RunRecord, RunState, RunTotals, Verdict, counted,
 };
+use crate::fleet::{Slot, Term};
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
 use crate::plan::Action;
@@ -54,7 +56,7 @@ impl OverviewQuery {
         });
         let text = self.text.as_ref().map(|text| text.to_lowercase());
         let holds = |text: &String| {
-            let names = [cursors.watch.as_str(), cursors.subject.name()];
+            let names = [cursors.watch.as_str(), &cursors.subject.text()];
             names.iter().any(|name| name.to_lowercase().contains(text))
         };
         later
@@ -99,6 +101,30 @@ pub struct Overview {
     pub agent: Option<AgentState>,
     /// The deliveries of the past that were asked for, newest first.
     pub past: Vec<Past>,
+    /// Who works for which part, of a state that many processes share; `None` for one that an agent owns as a whole.
+    pub fleet: Option<FleetView>,
+}
+
+/// Who works for which part of a state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FleetView {
+    /// The live members, by the time for which they have been that, longest first.
+    pub members: Vec<MemberView>,
+    /// The watches that no live member works for, by name.
+    pub unowned: Vec<WatchName>,
+}
+
+/// A live member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// Its process and host.
+    pub holder: String,
+    /// How long it has been a member.
+    pub age: Duration,
+    /// The slots that it owns, each with its term.
+    pub slots: Vec<(Slot, Term)>,
+    /// How many watches are in them.
+    pub watches: usize,
 }
 
 /// Deliveries that others are compared with.
@@ -402,7 +428,7 @@ impl DeliveryQuery {
     fn is_found_by(&self, text: &str, delivery: &Delivery) -> bool {
         let Delivery { watch, revision, commit, .. } = delivery;
         let note = commit.as_ref().map(|note| [note.title.as_str(), note.author.as_str()]);
-        let names = [watch.as_str(), revision.subject.name()];
+        let names = [watch.as_str(), &revision.subject.text()];
         let text = text.to_lowercase();
         let holds = |known: &str| known.to_lowercase().contains(&text);
         let is_long =

@@ -9,7 +9,7 @@ pub use deployer::FakeDeployer;
 pub use notifier::FakeNotifier;
 pub use remotes::FakeRemotes;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +18,12 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
 use crate::forge::{
-    Audience, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
-    ForgeErrorKind, HeadList, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Reporter, Source,
-    Tree, TreeFile, TreeLimits, TreeQuery, Validator,
+    Audience, Base, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus,
+    ForgeError, ForgeErrorKind, HeadList, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS,
+    PullChanges, PullsAnswer, PullsQuery, Reporter, Source, Tree, TreeFile, TreeLimits, TreeQuery,
+    Validator,
 };
+use crate::pull::{PullNumber, PullRequest};
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::secret::Secret;
@@ -66,6 +68,10 @@ impl Clock for TokioClock {
 #[derive(Debug, Default)]
 struct Host {
     heads: BTreeMap<RepoUrl, BTreeMap<Subject, CommitSha>>,
+    /// The open ones, and which were closed since.
+    pulls: BTreeMap<RepoUrl, (BTreeMap<PullNumber, PullRequest>, BTreeSet<PullNumber>)>,
+    pulls_asked: usize,
+    no_pulls: bool,
     trees: HashMap<CommitSha, Vec<TreeFile>>,
     infos: HashMap<CommitSha, CommitInfo>,
     down: Option<ForgeErrorKind>,
@@ -153,6 +159,38 @@ impl FakeForge {
         guard(&self.host).heads.entry(repo).or_default().remove(&subject);
     }
 
+    /// Opens a pull request, or changes what it says.
+    ///
+    /// # Panics
+    /// If the URL is not valid.
+    pub fn pull(&self, repo: &str, pull: PullRequest) {
+        let mut host = guard(&self.host);
+        let (open, closed) = host.pulls.entry(repo.parse().expect("a URL")).or_default();
+        closed.remove(&pull.number);
+        open.insert(pull.number.clone(), pull);
+    }
+
+    /// Closes a pull request, merged or not.
+    ///
+    /// # Panics
+    /// If the URL is not valid.
+    pub fn close_pull(&self, repo: &str, number: u64) {
+        let mut host = guard(&self.host);
+        let (open, closed) = host.pulls.entry(repo.parse().expect("a URL")).or_default();
+        closed.extend(open.remove(&number.into()).map(|pull| pull.number));
+    }
+
+    /// From now on pull requests can't be told, while all else goes on; `false` ends it.
+    pub fn fail_pulls(&self, fails: bool) {
+        guard(&self.host).no_pulls = fails;
+    }
+
+    /// How often pull requests were asked for.
+    #[must_use]
+    pub fn pulls_asked(&self) -> usize {
+        guard(&self.host).pulls_asked
+    }
+
     /// From now on every call fails so; `None` ends it.
     pub fn fail(&self, kind: Option<ForgeErrorKind>) {
         guard(&self.host).down = kind;
@@ -232,6 +270,25 @@ impl Host {
             .map_or(Ok(()), |kind| Err(ForgeError::new(kind, "the fake forge was told to fail")))
     }
 
+    /// All of them at first, then all that ever changed.
+    fn pulls(&self, query: &PullsQuery) -> Result<PullsAnswer, ForgeError> {
+        self.up()?;
+        if self.no_pulls {
+            return Err(ForgeError::new(ForgeErrorKind::Unauthorized, "no pull requests for you"));
+        }
+        let (open, closed) = self.pulls.get(&query.repo).cloned().unwrap_or_default();
+        let validator = Validator(format!("{open:?} {closed:?}"));
+        if query.validator.as_ref() == Some(&validator) {
+            return Ok(PullsAnswer::NotModified);
+        }
+        Ok(PullsAnswer::Pulls(PullChanges {
+            open: open.into_values().collect(),
+            closed: closed.into_iter().collect(),
+            is_whole: query.validator.is_none(),
+            validator: Some(validator),
+        }))
+    }
+
     fn heads(&self, query: &HeadsQuery) -> Result<HeadsAnswer, ForgeError> {
         self.up()?;
         let none =
@@ -241,8 +298,7 @@ impl Host {
             let text = format!("{} lists nothing at all", query.repo);
             return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text));
         }
-        let selected =
-            all.iter().filter(|(Subject::Branch(branch), _)| query.branches.matches(branch));
+        let selected = all.iter().filter(|(subject, _)| query.subjects.matches(subject));
         let heads: BTreeMap<_, _> = selected.map(|(b, s)| (b.clone(), s.clone())).collect();
         let validator = Validator(format!("{heads:?}"));
         if query.validator.as_ref() == Some(&validator) {
@@ -271,6 +327,12 @@ impl Heads for FakeForge {
         };
         tokio::time::sleep(wait).await;
         answers
+    }
+
+    async fn pulls(&self, queries: &[PullsQuery]) -> Vec<Result<PullsAnswer, ForgeError>> {
+        let mut host = guard(&self.host);
+        host.pulls_asked += queries.len();
+        queries.iter().map(|query| host.pulls(query)).collect()
     }
 }
 
@@ -308,11 +370,12 @@ impl Source for FakeForge {
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         let host = guard(&self.host);
         host.up()?;
-        if query.from == query.to.sha {
+        let none = || ForgeError::new(ForgeErrorKind::Unsupported, "no difference was told");
+        let Base::Commit(from) = &query.from else { return Err(none()) };
+        if *from == query.to.sha {
             return Ok(ChangedPaths::default());
         }
-        let none = || ForgeError::new(ForgeErrorKind::Unsupported, "no difference was told");
-        host.changes.get(&(query.from.clone(), query.to.sha.clone())).cloned().ok_or_else(none)
+        host.changes.get(&(from.clone(), query.to.sha.clone())).cloned().ok_or_else(none)
     }
 
     async fn clone_credential(&self, _: &RepoUrl) -> Result<Option<CloneCredential>, ForgeError> {

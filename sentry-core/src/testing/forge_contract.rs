@@ -16,7 +16,8 @@ use crate::forge::{
     HeadsAnswer, HeadsQuery, StatusState, Tree, TreeLimits, TreeQuery, Validator,
 };
 use crate::repo::{CommitSha, RepoUrl};
-use crate::watch::BranchSelector;
+use crate::subject::Subject;
+use crate::watch::{BranchSelector, SubjectSelector, TagSelector};
 
 /// Longer than any call of a clause takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,8 +43,12 @@ pub trait Host: Debug + Send + Sync {
     /// repository, are added or replaced.
     fn commit(&self, branch: &str, message: &str, files: &[(&str, &str)]) -> CommitSha;
 
-    /// Deletes a branch.
+    /// Deletes a branch, or what a whole reference names.
     fn delete(&self, branch: &str);
+
+    /// Sets a tag to a commit: as an object of its own as often as said, each around the one before; with 0 the tag names
+    /// the commit itself.
+    fn tag(&self, name: &str, commit: &CommitSha, objects: usize);
 
     /// From now on every answer is wrong in this way.
     fn answer_wrongly(&self, wrong: Wrong);
@@ -74,6 +79,8 @@ macro_rules! heads_contract_tests {
             answers_come_in_the_order_of_the_questions
             a_branch_that_is_not_there_is_absent_and_no_error
             only_selected_branches_are_told
+            a_tag_is_told_with_the_commit_that_it_stands_for
+            a_moved_tag_and_a_deleted_one_are_told
             a_validator_allows_not_modified_and_nothing_else
             a_repository_that_is_not_there_is_an_error
             an_empty_list_is_a_wrong_answer_and_never_no_branches
@@ -93,6 +100,7 @@ macro_rules! source_contract_tests {
             a_directory_that_is_missing_is_no_directory
             a_commit_that_is_not_there_is_no_commit
             what_is_larger_than_the_limits_is_too_large
+            a_commit_that_only_a_tag_leads_to_is_read_and_compared
             a_commit_says_its_whole_message_who_wrote_it_and_when_it_was_made
             a_commit_differs_from_itself_in_nothing
             changed_paths_are_sorted_and_the_same_in_both_directions
@@ -132,7 +140,14 @@ macro_rules! forge_contract_clauses {
 impl Scene {
     fn query(&self, branches: &[&str], validator: Option<Validator>) -> HeadsQuery {
         let branches = BranchSelector::new(branches.iter().copied()).expect("branches");
-        HeadsQuery { repo: self.repo.clone(), branches, validator }
+        HeadsQuery { repo: self.repo.clone(), subjects: branches.into(), validator }
+    }
+
+    /// A question for `main` and for these tags.
+    fn query_tags(&self, tags: &[&str], validator: Option<Validator>) -> HeadsQuery {
+        let tags = TagSelector::names(tags.iter().copied()).expect("tags");
+        let query = self.query(&["main"], validator);
+        HeadsQuery { subjects: SubjectSelector { tags: Some(tags), ..query.subjects }, ..query }
     }
 
     async fn ask(&self, query: HeadsQuery) -> Result<HeadsAnswer, ForgeError> {
@@ -161,7 +176,8 @@ impl Scene {
 
     async fn changes(&self, from: &CommitSha, to: &CommitSha) -> Result<ChangedPaths, ForgeError> {
         let (repo, to) = (self.repo.clone(), sample::at("main", to.as_str()));
-        let query = ChangesQuery { repo, from: from.clone(), to, timeout: TIMEOUT };
+        let from = from.clone().into();
+        let query = ChangesQuery { repo, from, to, timeout: TIMEOUT };
         self.forge.source.changes(&query).await
     }
 
@@ -249,6 +265,42 @@ pub async fn a_validator_allows_not_modified_and_nothing_else(at: Scene) {
         at.host.delete("dev");
         let gone = list(at.ask(at.query(branches, moved.validator)).await);
         assert_eq!(shown(&gone), [("main", &main)]);
+    }
+}
+
+/// See the name.
+pub async fn a_tag_is_told_with_the_commit_that_it_stands_for(at: Scene) {
+    let one = at.host.commit("main", "one", &[("a", "1")]);
+    let two = at.host.commit("main", "two", &[("a", "2")]);
+    at.host.commit("v1", "a branch of a tag's name", &[("a", "3")]);
+    for (name, commit, objects) in
+        [("v1", &one, 0), ("v2", &two, 1), ("v3", &one, 2), ("x", &two, 1)]
+    {
+        at.host.tag(name, commit, objects);
+    }
+    let told = list(at.ask(at.query_tags(&["v*"], None)).await);
+    let told: Vec<(&Subject, &CommitSha)> = told.heads.iter().collect();
+    let expected =
+        [("main", &two), ("refs/tags/v1", &one), ("refs/tags/v2", &two), ("refs/tags/v3", &one)];
+    let expected = expected.map(|(text, sha)| (sample::subject(text), sha));
+    assert_eq!(told, expected.iter().map(|(subject, sha)| (subject, *sha)).collect::<Vec<_>>());
+    assert_eq!(shown(&list(at.ask(at.query_tags(&["gone"], None)).await)), [("main", &two)]);
+}
+
+/// See the name.
+pub async fn a_moved_tag_and_a_deleted_one_are_told(at: Scene) {
+    let one = at.host.commit("main", "one", &[("a", "1")]);
+    let two = at.host.commit("main", "two", &[("a", "2")]);
+    for objects in [0, 1] {
+        at.host.tag("v1", &one, objects);
+        at.host.tag("v2", &one, objects);
+        let before = list(at.ask(at.query_tags(&["v*"], None)).await);
+        at.host.tag("v1", &two, objects);
+        let moved = list(at.ask(at.query_tags(&["v*"], before.validator)).await);
+        assert_eq!(shown(&moved), [("main", &two), ("v1", &two), ("v2", &one)]);
+        at.host.delete("refs/tags/v2");
+        let gone = list(at.ask(at.query_tags(&["v*"], moved.validator)).await);
+        assert_eq!(shown(&gone), [("main", &two), ("v1", &two)]);
     }
 }
 
@@ -346,6 +398,27 @@ pub async fn what_is_larger_than_the_limits_is_too_large(at: Scene) {
     let limits = TreeLimits { file_bytes: 4, total_bytes: 8, ..full };
     let query = TreeQuery { limits, ..at.tree_query(&commit) };
     assert!(at.forge.source.tree(&query).await.is_ok());
+}
+
+/// See the name.
+pub async fn a_commit_that_only_a_tag_leads_to_is_read_and_compared(at: Scene) {
+    at.host.commit("main", "one", &[("a", "1")]);
+    for (tag, objects) in [("refs/tags/v1", 0), ("refs/tags/v2", 1)] {
+        let old = at.host.commit("side", "old", &[(".tekton/a.yaml", "old")]);
+        let new = at.host.commit("side", "new", &[(".tekton/a.yaml", "new"), ("b", tag)]);
+        at.host.tag(tag.trim_start_matches("refs/tags/"), &new, objects);
+        at.host.delete("side");
+        let revision = sample::at(tag, new.as_str());
+        let query = TreeQuery { revision: revision.clone(), ..at.tree_query(&new) };
+        let tree = at.forge.source.tree(&query).await.expect("a tree");
+        assert_eq!(tree.files[0].bytes, b"new");
+        let info = at.forge.source.commit(&at.repo, &revision).await.expect("a commit");
+        assert_eq!(info.title(), "new");
+        let (repo, from) = (at.repo.clone(), old.into());
+        let query = ChangesQuery { repo, from, to: revision, timeout: TIMEOUT };
+        let changed = at.forge.source.changes(&query).await.expect("a difference");
+        assert_eq!(changed.paths, [".tekton/a.yaml", "b"]);
+    }
 }
 
 /// See the name.

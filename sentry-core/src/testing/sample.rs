@@ -24,6 +24,7 @@ use crate::ids::{DeliveryId, NoticeId, TriggerId};
 use crate::names::WatchName;
 use crate::notifier::{FailedRun, Notice, RunCounts};
 use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
+use crate::pull::PullRequest;
 use crate::remote::{RemoteKind, RemoteRecord};
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
@@ -49,16 +50,35 @@ pub fn watch(name: &str) -> WatchName {
     parse(name)
 }
 
-/// A branch of this name.
+/// The branch of this name, or the tag of a whole reference such as `refs/tags/v1`.
 #[must_use]
-pub fn subject(name: &str) -> Subject {
-    Subject::Branch(parse(name))
+pub fn subject(text: &str) -> Subject {
+    match text.strip_prefix("refs/tags/") {
+        Some(tag) => Subject::Tag(parse(tag)),
+        None => Subject::Branch(parse(text)),
+    }
 }
 
-/// A branch's head.
+/// A subject's head.
 #[must_use]
-pub fn at(branch: &str, sha: &str) -> Revision {
-    Revision { subject: subject(branch), sha: parse(sha) }
+pub fn at(subject: &str, sha: &str) -> Revision {
+    Revision { subject: self::subject(subject), sha: parse(sha) }
+}
+
+/// The pull request of this number, from the branch `topic` into `main`, with the label `qa`.
+#[must_use]
+pub fn pull(number: u64) -> PullRequest {
+    PullRequest {
+        number: number.into(),
+        title: format!("Pull {number}"),
+        author: "ada".to_owned(),
+        is_draft: false,
+        labels: ["qa".to_owned()].into(),
+        head: sha(1),
+        source_branch: parse("topic"),
+        target_branch: parse("main"),
+        is_fork: false,
+    }
 }
 
 /// The `n`th commit; ids of neighbours differ in their last digits only.
@@ -116,7 +136,7 @@ pub fn cursors(n: u32) -> Cursors {
         manifests_attempted: Some(sha(n + 9)),
         baseline: Some(sha(n + 8)),
         passed: Some(Passed { mark: mark(n + 2), reason: Reason::SkippedByMarker }),
-        parked: Some(Parked {
+        parked: Some(Box::new(Parked {
             mark: mark(n + 3),
             delivery: id(n),
             fingerprint: format!("fingerprint-{n}"),
@@ -124,8 +144,9 @@ pub fn cursors(n: u32) -> Cursors {
             regardless_of_b: true,
             error: format!("namespace \"team-{n}\" not found"),
             again: Some(time(n + 6)),
-        }),
+        })),
         gone: Some(time(n + 5)),
+        pull: None,
     }
 }
 
@@ -141,6 +162,7 @@ pub fn watch_state(n: u32) -> WatchState {
             error: "git.example: connection refused".to_owned(),
             next: Some(time(n + 1)),
         }),
+        pulls: None,
     }
 }
 
@@ -163,6 +185,7 @@ pub fn delivery(n: u32) -> Delivery {
         id: id(n),
         watch: watch("app"),
         revision: revision(n),
+        pull: None,
         commit: Some(commit_note()),
         asked: asked(n),
         state: DeliveryState::Superseded,

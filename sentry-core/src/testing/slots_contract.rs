@@ -12,7 +12,9 @@ use futures::future::{BoxFuture, join_all};
 
 use crate::fleet::{Holding, Member, MemberId, Slot, SlotSet, Slots, Table, Term};
 use crate::names::WatchName;
-use crate::store::{Claim, Snapshot, StoreError, StoreErrorKind, Write};
+use crate::store::{
+    Claim, FleetView, MemberView, OverviewQuery, Snapshot, StoreError, StoreErrorKind, Write,
+};
 use crate::testing::sample;
 
 /// An empty state that two processes reach.
@@ -159,6 +161,7 @@ macro_rules! slots_contract_tests {
             a_watch_stays_while_a_live_member_works_for_it
             a_watch_moves_from_where_it_was_freed
             a_watch_moves_from_a_slot_without_an_owner_and_between_slots_of_one
+            what_is_shown_names_members_their_slots_and_the_watches_without_an_owner
             nothing_is_settled_under_an_older_term
         }
     };
@@ -432,6 +435,36 @@ pub async fn a_watch_moves_from_a_slot_without_an_owner_and_between_slots_of_one
         "its owner is dead"
     );
     is_fenced(two.claim(3, &third).await.commit(&[about("app", 3)]).await);
+}
+
+/// See the name.
+pub async fn what_is_shown_names_members_their_slots_and_the_watches_without_an_owner(at: Ground) {
+    let (one, two) = (at.member(1).await, at.member(2).await);
+    let (first, second) = (one.take(1, None).await, two.take(2, None).await);
+    one.settle(1, &first, &["a", "b"]).await;
+    two.settle(2, &second, &["c"]).await;
+    let shown = async |slots: &Arc<dyn Slots>| {
+        let archive = slots.state(slot(1), &first).archive;
+        archive.overview(&OverviewQuery::watches()).await.expect("a view").fleet.expect("a fleet")
+    };
+    let told = |fleet: &FleetView| -> Vec<_> {
+        let of = |m: &MemberView| (m.holder.clone(), m.slots.clone(), m.watches);
+        fleet.members.iter().map(of).collect()
+    };
+    let of = |at: &At<'_>, n, term: &Term, watches| {
+        (at.member.agent.holder.clone(), vec![(slot(n), term.clone())], watches)
+    };
+    let fleet = shown(&at.other).await;
+    assert_eq!(told(&fleet), [of(&one, 1, &first, 2), of(&two, 2, &second, 1)]);
+    assert_eq!(fleet.unowned, []);
+    one.give(1, &first).await;
+    let fleet = shown(&at.one).await;
+    let nothing = (one.member.agent.holder.clone(), Vec::new(), 0);
+    assert_eq!(told(&fleet), [nothing, of(&two, 2, &second, 1)]);
+    assert_eq!(fleet.unowned, names(&["a", "b"]));
+    (at.end_leases)().await;
+    let fleet = shown(&at.one).await;
+    assert_eq!((fleet.members, fleet.unowned), (Vec::new(), names(&["a", "b", "c"])));
 }
 
 /// See the name.

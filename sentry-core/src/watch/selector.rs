@@ -7,7 +7,6 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::repo::{BranchName, ParseError};
-use crate::subject::Subject;
 
 /// Which branches of A a watch covers: exact names and globs (`release/*`; `*` also matches `/`). One with `!` before
 /// it excludes what it matches, wherever it is.
@@ -64,8 +63,13 @@ impl BranchSelector {
     /// True if the branch is selected.
     #[must_use]
     pub fn matches(&self, branch: &BranchName) -> bool {
+        self.selects(branch.as_str())
+    }
+
+    /// True if a branch or a tag of this name is selected.
+    pub(super) fn selects(&self, name: &str) -> bool {
         let mut away = self.patterns.iter().filter(|pattern| pattern.takes_away);
-        self.adding().any(|pattern| pattern.fits(branch)) && !away.any(|p| p.fits(branch))
+        self.adding().any(|pattern| pattern.fits(name)) && !away.any(|p| p.fits(name))
     }
 
     /// The branches that are named exactly, in the order they were written.
@@ -99,9 +103,9 @@ impl BranchSelector {
         self.patterns.iter().map(|pattern| pattern.text.as_str())
     }
 
-    /// Those as written that fit none of these subjects, though they are there to select some.
-    pub fn idle<'s>(&'s self, subjects: &[&Subject]) -> Vec<&'s str> {
-        let fits = |p: &Pattern| subjects.iter().any(|Subject::Branch(branch)| p.fits(branch));
+    /// Those as written that fit none of these names, though they are there to select some.
+    pub(super) fn idle<'s>(&'s self, names: &[&str]) -> Vec<&'s str> {
+        let fits = |p: &Pattern| names.iter().any(|name| p.fits(name));
         let idle = self.adding().filter(|pattern| !fits(pattern));
         idle.map(|pattern| pattern.text.as_str()).collect()
     }
@@ -153,14 +157,14 @@ impl Pattern {
         Ok(Self { text: written.to_owned(), takes_away, what })
     }
 
-    fn fits(&self, branch: &BranchName) -> bool {
+    fn fits(&self, name: &str) -> bool {
         match &self.what {
-            What::Exact(name) => name == branch,
+            What::Exact(exact) => exact.as_str() == name,
             What::Stars => {
                 let glob = &self.text[usize::from(self.takes_away)..];
-                fits_stars(glob, branch.as_str())
+                fits_stars(glob, name)
             }
-            What::Glob(matcher) => matcher.is_match(branch.as_str()),
+            What::Glob(matcher) => matcher.is_match(name),
         }
     }
 }
@@ -279,9 +283,8 @@ mod tests {
     #[test]
     fn a_pattern_that_fits_no_branch_is_idle_and_one_that_takes_away_is_not() {
         let s = BranchSelector::new(["main", "mian", "release/*", "!old/*"]).unwrap();
-        let on = |name| Subject::Branch(branch(name));
-        assert_eq!(s.idle(&[&on("main"), &on("dev")]), ["mian", "release/*"]);
-        assert_eq!(s.idle(&[&on("mian"), &on("main"), &on("release/1")]), [""; 0]);
+        assert_eq!(s.idle(&["main", "dev"]), ["mian", "release/*"]);
+        assert_eq!(s.idle(&["mian", "main", "release/1"]), [""; 0]);
     }
 
     #[test]

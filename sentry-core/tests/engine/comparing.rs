@@ -4,22 +4,23 @@ use sentry_core::forge::ForgeErrorKind;
 
 use super::*;
 
-const BY_PATHS: [(&str, &str); 2] = [("src.yaml", "src"), ("docs.yaml", "docs")];
+pub(crate) const BY_PATHS: [(&str, &str); 2] = [("src.yaml", "src"), ("docs.yaml", "docs")];
 
 /// Baselined; each of two runs asks for a path of its own.
 async fn world() -> (World, CommitSha) {
     let mut world = World::new();
-    let baseline = prepare(&world);
+    let baseline = prepare(&world, "*");
     world.start();
     minutes(1).await;
     (world, baseline)
 }
 
-fn prepare(world: &World) -> CommitSha {
+/// Commits the first heads: in B runs that start by paths, for branches that match this pattern.
+pub(crate) fn prepare(world: &World, branches: &str) -> CommitSha {
     let run = |name: &str| {
         format!(
             "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  generateName: {name}-\n  annotations:\n    \
-             pipelinesascode.tekton.dev/on-event: push\n    pipelinesascode.tekton.dev/on-target-branch: '*'\n    \
+             pipelinesascode.tekton.dev/on-event: push\n    pipelinesascode.tekton.dev/on-target-branch: '{branches}'\n    \
              pipelinesascode.tekton.dev/on-path-change: '{name}/**'\nspec: {{}}\n"
         )
     };
@@ -30,7 +31,7 @@ fn prepare(world: &World) -> CommitSha {
 
 impl World {
     /// The names, up to their dash, of the runs that a commit started.
-    fn started(&self, sha: &CommitSha) -> Vec<String> {
+    pub(crate) fn started(&self, sha: &CommitSha) -> Vec<String> {
         let of = |run: &PlannedObject| {
             run.json["metadata"]["annotations"]["sentry-gitops.dev/revision"] == sha.as_str()
         };
@@ -142,7 +143,7 @@ async fn without_a_commit_to_compare_with_everything_counts_as_changed() {
 
     let mut world = World::new();
     world.watch.on_first_sight = OnFirstSight::Deliver;
-    let first = prepare(&world);
+    let first = prepare(&world, "*");
     world.start();
     minutes(2).await;
     assert_eq!(world.started(&first), ["docs", "src"]);

@@ -49,11 +49,13 @@ mod lending;
 mod looking;
 mod notifying;
 mod patterns;
+mod pulls;
 mod queueing;
 mod refusing;
 mod reporting;
 mod sharing;
 mod superseding;
+mod tags;
 
 /// Everything around an engine.
 struct World {
@@ -156,7 +158,7 @@ impl World {
 
     async fn branch(&self, name: &str) -> Option<Cursors> {
         let snapshot = self.store.snapshot();
-        snapshot.cursors.into_iter().find(|b| b.subject.name() == name)
+        snapshot.cursors.into_iter().find(|b| b.subject.text() == name)
     }
 
     async fn delivered(&self) -> Option<CommitSha> {

@@ -19,8 +19,8 @@ fn told(world: &mut World) -> Vec<Vec<String>> {
 #[tokio::test(start_paused = true)]
 async fn a_pattern_that_matches_no_branch_is_told_once_and_again_when_one_comes() {
     let mut world = World::new();
-    world.watch.source.branches =
-        BranchSelector::new(["main", "mian", "release/*", "!old/*"]).unwrap();
+    world.watch.source.subjects =
+        BranchSelector::new(["main", "mian", "release/*", "!old/*"]).unwrap().into();
     world.start();
     minutes(20).await;
     assert_eq!(told(&mut world), [["mian", "release/*"]]);
@@ -35,7 +35,7 @@ async fn a_pattern_that_matches_no_branch_is_told_once_and_again_when_one_comes(
 #[tokio::test(start_paused = true)]
 async fn a_head_of_a_branch_that_is_taken_away_starts_nothing() {
     let mut world = World::new();
-    world.watch.source.branches = BranchSelector::new(["*", "!old/*"]).unwrap();
+    world.watch.source.subjects = BranchSelector::new(["*", "!old/*"]).unwrap().into();
     world.start();
     minutes(10).await;
     world.forge.commit(A, "old/1", "work", &[]);

@@ -10,6 +10,7 @@ use sentry_core::plan::Operation;
 use sentry_core::store::Write;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::testing::hooked::{Call, Fault, Hook};
+use sentry_core::testing::sample;
 use sentry_store::MemoryStore;
 
 /// How many runs one delivery makes.
@@ -27,7 +28,8 @@ pub(crate) fn keys(cluster: &FakeDeployer) -> Vec<String> {
 /// True if all runs of a branch's commit are on the cluster, made for the change or for one request.
 pub(crate) fn is_complete(cluster: &FakeDeployer, branch: &str, sha: &str) -> bool {
     let mut made = BTreeMap::<String, usize>::new();
-    for key in keys(cluster).iter().filter(|key| key.contains(&format!("|{branch}|{sha}|"))) {
+    let part = format!("|{}|{sha}|", sample::subject(branch).key());
+    for key in keys(cluster).iter().filter(|key| key.contains(&part)) {
         *made.entry(key.rsplit('|').next().unwrap().to_owned()).or_default() += 1;
     }
     made.values().any(|runs| *runs == RUNS)
@@ -60,7 +62,7 @@ impl Judge {
 
     fn look(&self, write: &Write) {
         let Write::Cursors(state) = write else { return };
-        let branch = state.subject.name();
+        let branch = &*state.subject.text();
         let expected = |reason: &Reason| matches!(reason, Reason::Baseline | Reason::Cancelled);
         if let Some(passed) = state.passed.as_ref().filter(|p| !expected(&p.reason)) {
             self.faults.lock().unwrap().push(format!("{branch}: let pass: {passed:?}"));

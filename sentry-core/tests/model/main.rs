@@ -31,6 +31,7 @@ use sentry_core::store::{
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::hooked::Hooked;
 use sentry_core::testing::sample;
+use sentry_core::watch::SubjectSelector;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 use tokio::runtime::{Builder, Runtime};
@@ -49,15 +50,6 @@ const FILES: &[(&str, &str)] = &[
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Long enough for the head to be seen elsewhere meanwhile.
 const APPLY: Duration = Duration::from_secs(7);
-
-impl Branch {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Main => "main",
-            Self::Dev => "dev",
-        }
-    }
-}
 
 /// A wall clock that can be set.
 #[derive(Debug)]
@@ -89,11 +81,21 @@ struct World {
     /// The latest time that the clock ever showed.
     latest: Timestamp,
     selects_dev: bool,
+    /// What the other subject is, by its text.
+    dev: &'static str,
     runtime: Option<Runtime>,
 }
 
 impl World {
-    fn new() -> Self {
+    /// A subject's text.
+    fn name(&self, branch: Branch) -> &'static str {
+        match branch {
+            Branch::Main => "main",
+            Branch::Dev => self.dev,
+        }
+    }
+
+    fn new(dev: &'static str) -> Self {
         fastrand::seed(1);
         let forge = Arc::new(FakeForge::new());
         let cluster = Arc::new(FakeDeployer::new().taking(APPLY));
@@ -118,6 +120,7 @@ impl World {
             requests: BTreeMap::new(),
             cancels: Vec::new(),
             selects_dev: true,
+            dev,
             runtime: None,
         }
     }
@@ -130,8 +133,10 @@ impl World {
     async fn restart(&mut self) {
         self.kill().await;
         self.judge.left.store(usize::MAX, Ordering::Relaxed);
-        let branches: &[&str] = if self.selects_dev { &["main", "dev"] } else { &["main"] };
-        let mut watch = watch("qa", branches);
+        let mut watch = watch("qa", &["main"]);
+        let selected = [Branch::Main, Branch::Dev].map(|branch| sample::subject(self.name(branch)));
+        let number = if self.selects_dev { 2 } else { 1 };
+        watch.source.subjects = SubjectSelector::named(&selected[..number]);
         watch.timing.polling_interval = INTERVAL;
         let mut options = Options::default();
         options.backoff.cap = Duration::from_secs(60);
@@ -241,13 +246,13 @@ impl World {
     async fn happens(&mut self, model: &Model, event: Event) {
         match event {
             Event::Push(branch) => {
-                self.commits.push(self.forge.commit(A, branch.name(), "work", &[]));
+                self.commits.push(self.forge.commit(A, self.name(branch), "work", &[]));
             }
             Event::MoveBack(branch, _) => {
                 let head = model.head(branch).unwrap();
-                self.forge.set(A, branch.name(), &self.commits[head]);
+                self.forge.set(A, self.name(branch), &self.commits[head]);
             }
-            Event::Delete => self.forge.delete(A, Branch::Dev.name()),
+            Event::Delete => self.forge.delete(A, self.dev),
             Event::TheClusterIs(how) => self.cluster_is(how),
             Event::TheForgeIsAway(away) => {
                 self.forge.fail(away.then_some(ForgeErrorKind::Unreachable));
@@ -296,7 +301,7 @@ impl World {
         for branch in [Branch::Main, Branch::Dev] {
             let heads = model.history.get(&branch).into_iter().flatten();
             let mut heads = heads.map(|commit| self.commits[*commit].as_str());
-            for cursor in cursors.get(branch.name()).into_iter().flatten() {
+            for cursor in cursors.get(self.name(branch)).into_iter().flatten() {
                 let order = "promise 4: delivered in another order than the heads came";
                 assert!(heads.any(|head| head == cursor), "{order}: {cursors:?}");
             }
@@ -319,8 +324,8 @@ impl World {
         let deliveries = self.judge.store.deliveries(&DeliveryQuery::default()).await.unwrap();
         assert!(snapshot.open.is_empty(), "promise 9: stuck: {:#?}", snapshot.open);
         for branch in [Branch::Main, Branch::Dev] {
-            let name = branch.name();
-            let state = snapshot.cursors.iter().find(|state| state.subject.name() == name);
+            let name = self.name(branch);
+            let state = snapshot.cursors.iter().find(|state| state.subject.text() == name);
             let delivered = state.and_then(|state| Some(&state.delivered.as_ref()?.sha));
             let passed = state.and_then(|state| state.passed.as_ref());
             let is_cancelled = |sha: &CommitSha| {
@@ -362,16 +367,18 @@ fn step<T>(world: &mut World, work: impl AsyncFnOnce(&mut World) -> T) -> T {
     done
 }
 
-struct TheEngine;
+/// With a tag beside the branch, or with two branches.
+struct TheEngine<const TAG: bool>;
 
-impl StateMachineTest for TheEngine {
+impl<const TAG: bool> StateMachineTest for TheEngine<TAG> {
     type SystemUnderTest = World;
     type Reference = Model;
 
     fn init_test(_: &Model) -> World {
         let runtime =
             Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let mut world = runtime.block_on(async { World::new() });
+        let mut world = runtime
+            .block_on(async { World::new(if TAG { reference::TAG } else { reference::DEV }) });
         world.runtime = Some(runtime);
         step(&mut world, async |world| {
             world.restart().await;
@@ -407,6 +414,11 @@ prop_state_machine! {
 
     #[test]
     fn whatever_happens_in_whatever_order_the_engine_keeps_what_the_model_promises(
-        sequential 1..40 => TheEngine
+        sequential 1..40 => TheEngine<false>
+    );
+
+    #[test]
+    fn whatever_happens_to_a_tag_the_engine_keeps_what_the_model_promises(
+        sequential 1..40 => TheEngine<true>
     );
 }

@@ -5,12 +5,18 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-/// The watch always selects `main`; `dev` only with its wide selector.
+/// The watch always selects `main`; the other one only with its wide selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Branch {
     Main,
+    /// A branch or a tag, as the story has it.
     Dev,
 }
+
+/// What the other subject of a story is, by its text.
+pub(crate) const DEV: &str = "dev";
+/// In a story of tags.
+pub(crate) const TAG: &str = "refs/tags/v1";
 
 /// How the cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

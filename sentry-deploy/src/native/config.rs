@@ -1,5 +1,6 @@
 //! Where a cluster is and who we are there: from kubeconfigs, merged as kubectl merges them, or from the pod.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
@@ -8,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::secret::Secret;
 use sentry_net::Proxies;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::api::answer::{KUBECONFIG, NO_CLUSTER};
@@ -40,28 +42,15 @@ pub(super) async fn load(
     named: Option<&Path>,
     context: Option<&str>,
 ) -> Result<Target, DeployError> {
-    let paths = kubeconfig::files(named, |name| std::env::var_os(name));
-    let merged = merge(&paths, named.is_some())?;
-    let is_empty = merged.clusters.is_empty() && merged.contexts.is_empty();
-    if is_empty && named.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-        return match context {
-            None => pod(),
-            Some(context) => {
-                let text = format!("this pod has no kubeconfig, so there is no context {context}");
-                Err(local(text, "mount a kubeconfig, or leave `context` out for the pod's account"))
-            }
-        };
-    }
-    if is_empty {
-        return Err(local("there is no kubeconfig".to_owned(), NO_CLUSTER));
-    }
+    let (merged, paths) = match found(named, context)? {
+        Found::Pod => return pod(),
+        Found::Files(merged, paths) => (*merged, paths),
+    };
     let own_proxy = cluster(&merged, context)
         .and_then(|cluster| cluster.proxy_url.clone())
         .is_some_and(|proxy| !proxy.is_empty());
     let ca_file = cluster(&merged, context).and_then(|it| it.certificate_authority.clone());
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-    let config = Config::from_custom_kubeconfig(merged, &options).await;
-    let mut config = config.map_err(|error| unusable(&error))?;
+    let mut config = of_context(merged, context).await?;
     if !own_proxy {
         config.proxy_url = proxy(&config.cluster_url.to_string());
     }
@@ -72,6 +61,55 @@ pub(super) async fn load(
     let proof = proof(&user)?;
     config.auth_info = without_proof(user);
     Ok(Target { config, proof, files })
+}
+
+/// What every process calls the same cluster, whatever the contexts of its kubeconfig are named: its address and the
+/// certificates by which it is verified, for a context or, without one, for the current context or the pod's own cluster. The
+/// cluster is not asked, and who we are does not matter.
+///
+/// # Errors
+/// [`DeployErrorKind::Local`] if there is no such cluster: a person must act.
+pub async fn cluster_identity(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<String, DeployError> {
+    let config = match found(kubeconfig, context)? {
+        Found::Pod => pod_cluster()?,
+        Found::Files(merged, _) => of_context(*merged, context).await?,
+    };
+    let address = config.cluster_url.to_string();
+    let address = Url::parse(&address).map_or(address, String::from);
+    // In whatever order a file has them.
+    let authorities: BTreeSet<_> = config.root_cert.iter().flatten().map(Sha256::digest).collect();
+    let hash = authorities.iter().fold(Sha256::new(), |hash, one| hash.chain_update(one));
+    let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Ok(format!("{} {hash}", address.trim_end_matches('/')))
+}
+
+/// Where clusters are named.
+enum Found {
+    Pod,
+    Files(Box<Kubeconfig>, Vec<PathBuf>),
+}
+
+fn found(named: Option<&Path>, context: Option<&str>) -> Result<Found, DeployError> {
+    let paths = kubeconfig::files(named, |name| std::env::var_os(name));
+    let merged = merge(&paths, named.is_some())?;
+    if !merged.clusters.is_empty() || !merged.contexts.is_empty() {
+        return Ok(Found::Files(Box::new(merged), paths));
+    }
+    if named.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        return Err(local("there is no kubeconfig".to_owned(), NO_CLUSTER));
+    }
+    let Some(context) = context else { return Ok(Found::Pod) };
+    let text = format!("this pod has no kubeconfig, so there is no context {context}");
+    Err(local(text, "mount a kubeconfig, or leave `context` out for the pod's account"))
+}
+
+async fn of_context(merged: Kubeconfig, context: Option<&str>) -> Result<Config, DeployError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+    let config = Config::from_custom_kubeconfig(merged, &options).await;
+    config.map_err(|error| unusable(&error))
 }
 
 /// The files as one: the first to say something wins. One that was named must be there.
@@ -108,14 +146,18 @@ fn cluster<'a>(config: &'a Kubeconfig, context: Option<&str>) -> Option<&'a Clus
 
 /// The pod's own account. Its token is renewed all the time, so the file stays the proof.
 fn pod() -> Result<Target, DeployError> {
-    let mut config = Config::incluster()
-        .map_err(|error| local(format!("can't use the pod's service account: {error}"), ACCOUNT))?;
+    let mut config = pod_cluster()?;
     let token = read_token(Path::new(POD_TOKEN))?;
     let proof = Proof::Token(token);
     let files = vec![PathBuf::from(POD_TOKEN), Path::new(POD_ACCOUNT).join("ca.crt")];
     config.auth_info = AuthInfo::default();
     config.proxy_url = proxy(&config.cluster_url.to_string());
     Ok(Target { config, proof, files })
+}
+
+fn pod_cluster() -> Result<Config, DeployError> {
+    Config::incluster()
+        .map_err(|error| local(format!("can't use the pod's service account: {error}"), ACCOUNT))
 }
 
 const ACCOUNT: &str = "mount the service account's token: `automountServiceAccountToken: true`";

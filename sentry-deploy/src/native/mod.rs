@@ -31,6 +31,8 @@ use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::secret::Redactor;
 
+pub use config::cluster_identity;
+
 use call::Caller;
 use connection::Connections;
 use resources::Known;

@@ -5,7 +5,7 @@
 
 use http::HeaderValue;
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
+    Base, ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
 };
 use sentry_core::repo::CommitSha;
 use tokio::time::Instant;
@@ -32,15 +32,20 @@ impl Transport {
         query: &ChangesQuery,
         authorization: Option<&HeaderValue>,
     ) -> Result<ChangedPaths, ForgeError> {
-        if query.from == query.to.sha {
-            return Ok(ChangedPaths::default());
-        }
-        let compared = match self.changes_within(query, authorization, ROOM).await {
-            Ok(None) => self.changes_by_program(query, authorization).await,
+        let from = match &query.from {
+            Base::Commit(from) if *from == query.to.sha => return Ok(ChangedPaths::default()),
+            Base::Commit(from) => from,
+            Base::PartedFrom(branch) => {
+                let text = format!("{}: can't find where {branch} parted by git alone", query.repo);
+                return Err(ForgeError::new(ForgeErrorKind::Unsupported, text));
+            }
+        };
+        let compared = match self.changes_within(query, from, authorization, ROOM).await {
+            Ok(None) => self.changes_by_program(query, from, authorization).await,
             Ok(Some(changes)) => Ok(changes),
             Err(error) => Err(error),
         };
-        let (repo, from) = (&query.repo, &query.from);
+        let repo = &query.repo;
         let untold = |text: String, error| {
             ForgeError::new(ForgeErrorKind::Unsupported, text).with_source(error)
         };
@@ -61,13 +66,14 @@ impl Transport {
     async fn changes_by_program(
         &self,
         query: &ChangesQuery,
+        from: &CommitSha,
         authorization: Option<&HeaderValue>,
     ) -> Result<ChangedPaths, ForgeError> {
         let remote = self.remote(&query.repo, authorization);
         let bounds = Bounds { room: ROOM, deadline: Instant::now() + query.timeout };
         let mut attempt = self.attempt(remote, &query.to, bounds)?;
-        attempt.fetch_trees(&query.from).await?;
-        attempt.compare(&query.from).await
+        attempt.fetch_trees(from).await?;
+        attempt.compare(from).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commits that a server does not give out by their ids: they are looked for in the history of their branch.
+//! Commits that a server does not give out by their ids: they are looked for in the history of their branch or tag.
 //!
 //! With the older protocols a server serves only what it lists, that is heads, unless its owner allowed
 //! more (`uploadpack.allowAnySHA1InWant`, git-config(1)). sshd passes the request for the newer one on only where
@@ -65,18 +65,19 @@ impl Attempt<'_> {
 
 /// Why a commit is not found: its subject is not there any more.
 pub(super) fn branch_is_gone(subject: &Subject) -> String {
-    format!("its {} {subject} is gone", subject.kind())
+    format!("its {} {} is gone", subject.kind(), subject.name())
 }
 
 /// Why a commit is not found: its subject has no more history.
 pub(super) fn not_in_history(subject: &Subject) -> String {
-    format!("the history of its {} {subject} does not contain it", subject.kind())
+    format!("the history of its {} {} does not contain it", subject.kind(), subject.name())
 }
 
 /// Why a commit is not found: that much was looked through.
 pub(super) fn not_among_the_last(subject: &Subject) -> String {
     let [.., most] = DEPTHS;
     format!(
-        "the server serves only branch heads, and it is not among the last {most} commits of {subject}"
+        "the server serves only heads, and it is not among the last {most} commits of {}",
+        subject.label()
     )
 }

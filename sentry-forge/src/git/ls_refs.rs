@@ -1,4 +1,4 @@
-//! Heads by protocol v2 `ls-refs` (gitprotocol-v2(5)): one POST per repository, whatever the number of branches.
+//! Heads by protocol v2 `ls-refs` (gitprotocol-v2(5)): one POST per repository, whatever the number of branches and tags.
 //!
 //! The capability advertisement that git asks for first is left out: a server that speaks v2 answers the command
 //! alone as well, and one that does not gives an answer without packets, which is recognised.
@@ -7,7 +7,8 @@ use http::{HeaderValue, header};
 use sentry_core::forge::{
     ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery, Validator,
 };
-use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::subject::Subject;
 
 use sha2::{Digest as _, Sha256};
 
@@ -23,12 +24,13 @@ pub(crate) const AGENT: &str = concat!("sentry/", env!("CARGO_PKG_VERSION"));
 
 pub(crate) const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const BRANCHES: &str = "refs/heads/";
+pub(crate) const TAGS: &str = "refs/tags/";
 
-/// The branches that a server named.
+/// The branches and tags that a server named.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RefList {
-    /// In the server's order. Names that no branch can have are left out.
-    pub(crate) refs: Vec<(BranchName, CommitSha)>,
+    /// In the server's order, a tag with what it stands for. Names that no branch and no tag can have are left out.
+    pub(crate) refs: Vec<(Subject, CommitSha)>,
     /// True if it also said where HEAD is.
     pub(crate) had_head: bool,
 }
@@ -92,8 +94,8 @@ impl Listed {
         let Some(list) = self.refs.as_ref().filter(|_| query.validator != validator) else {
             return HeadsAnswer::NotModified;
         };
-        let mine = list.refs.iter().filter(|(branch, _)| query.branches.matches(branch));
-        let heads = mine.map(|(branch, sha)| (branch.clone().into(), sha.clone())).collect();
+        let mine = list.refs.iter().filter(|(subject, _)| query.subjects.matches(subject));
+        let heads = mine.cloned().collect();
         HeadsAnswer::Heads(HeadList { heads, validator, renamed_to })
     }
 }
@@ -109,8 +111,8 @@ pub(crate) enum NoList {
     Garbled(String),
 }
 
-/// The branches of a repository that start with one of `prefixes` (branch names without `refs/heads/`; none means
-/// all), and perhaps others: the caller filters.
+/// The references of a repository that start with one of `prefixes` (`refs/heads/main`; none means all branches), and
+/// perhaps others: the caller filters.
 ///
 /// # Errors
 /// [`ForgeErrorKind::Unsupported`] if the server does not speak protocol v2, [`ForgeErrorKind::WrongAnswer`] if it
@@ -222,11 +224,21 @@ fn redirected(error: ForgeError, http: &Http, repo: &RepoUrl, answer: &Answer) -
 /// The body of the request. HEAD is requested as well: it distinguishes a repository without the branch from a wrong
 /// answer.
 pub(crate) fn request(prefixes: &[String], algorithm: Algorithm) -> Vec<u8> {
+    let has_tags = prefixes.iter().any(|prefix| prefix.starts_with(TAGS));
+    listing(prefixes, algorithm, has_tags.then_some("peel"))
+}
+
+/// The same, but of a tag its own id is requested, and not that of what it stands for.
+pub(crate) fn request_tips(prefixes: &[String], algorithm: Algorithm) -> Vec<u8> {
+    listing(prefixes, algorithm, None)
+}
+
+fn listing(prefixes: &[String], algorithm: Algorithm, option: Option<&str>) -> Vec<u8> {
     let mut body = command("ls-refs", algorithm);
     body.extend_from_slice(b"0001");
-    push_line(&mut body, "ref-prefix HEAD");
+    option.into_iter().for_each(|option| push_line(&mut body, option));
     for prefix in needed(prefixes) {
-        push_line(&mut body, &format!("ref-prefix {BRANCHES}{prefix}"));
+        push_line(&mut body, &format!("ref-prefix {prefix}"));
     }
     body.extend_from_slice(b"0000");
     body
@@ -243,9 +255,11 @@ pub(crate) fn command(name: &str, algorithm: Algorithm) -> Vec<u8> {
     body
 }
 
-/// The prefixes without those that another one covers; everything if there is none.
+/// HEAD and the prefixes without those that another one covers; all branches if there is none.
 fn needed(prefixes: &[String]) -> Vec<&str> {
-    let mut sorted: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    let all = [BRANCHES].into_iter().filter(|_| prefixes.is_empty());
+    let mut sorted: Vec<&str> = prefixes.iter().map(String::as_str).chain(all).collect();
+    sorted.push("HEAD");
     sorted.sort_unstable();
     let mut needed: Vec<&str> = Vec::new();
     for prefix in sorted {
@@ -253,7 +267,7 @@ fn needed(prefixes: &[String]) -> Vec<&str> {
             needed.push(prefix);
         }
     }
-    if needed.is_empty() { vec![""] } else { needed }
+    needed
 }
 
 /// Reads the answer: `<id> SP <ref> [SP <attribute>…] LF` per packet, then one flush, then nothing.
@@ -274,7 +288,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<RefList, NoList> {
     }
 }
 
-/// Reads what `git ls-remote --heads` prints: `<id> TAB <ref> LF` per branch.
+/// Reads what `git ls-remote --heads --tags` prints: `<id> TAB <ref> LF` per branch and tag, and after a tag that is an
+/// object of its own a line for what it stands for, `<ref>^{}`.
 pub(crate) fn parse_ls_remote(output: &[u8]) -> Result<RefList, NoList> {
     let mut list = RefList::default();
     for line in output.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
@@ -296,22 +311,35 @@ fn add(list: &mut RefList, line: &[u8]) -> Result<(), NoList> {
     };
     let space =
         line.iter().position(|&b| b == b' ').ok_or_else(|| garbled("has a line without a ref"))?;
-    let id = std::str::from_utf8(&line[..space]).ok().and_then(|id| id.parse::<CommitSha>().ok());
-    let id = id.ok_or_else(|| garbled("has an invalid id"))?;
+    let read = |id: &[u8]| std::str::from_utf8(id).ok().and_then(|id| id.parse::<CommitSha>().ok());
+    let id = read(&line[..space]).ok_or_else(|| garbled("has an invalid id"))?;
     // A ref's name holds no space: what follows one is an attribute.
-    let name = line[space + 1..].split(|&b| b == b' ').next().unwrap_or_default();
+    let mut words = line[space + 1..].split(|&b| b == b' ');
+    let name = words.next().unwrap_or_default();
     if name == b"HEAD" {
         list.had_head = true;
         return Ok(());
     }
-    let name = std::str::from_utf8(name).ok().and_then(|name| name.strip_prefix(BRANCHES));
-    match name.and_then(|name| name.parse::<BranchName>().ok()) {
-        Some(branch) if list.refs.last().is_some_and(|(last, _)| *last == branch) => {
-            return Err(garbled("names a branch twice"));
-        }
-        Some(branch) => list.refs.push((branch, id)),
-        None => {
-            tracing::trace!(line = %line.escape_ascii(), "left out: no branch can have this name")
+    let (name, stands_for) = match name.strip_suffix(b"^{}") {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    let subject = std::str::from_utf8(name).ok().and_then(|name| Subject::at(name).ok());
+    let Some(subject) = subject else {
+        tracing::trace!(line = %line.escape_ascii(), "left out: nothing can have this name");
+        return Ok(());
+    };
+    let last = list.refs.last_mut().filter(|(last, _)| *last == subject);
+    match (last, stands_for) {
+        (Some((Subject::Tag(_), commit)), true) => *commit = id,
+        (Some(_), _) => return Err(garbled("names a ref twice")),
+        (None, true) => return Err(garbled("says what an unknown tag stands for")),
+        (None, false) => {
+            let peeled = words.find_map(|word| word.strip_prefix(b"peeled:"));
+            let peeled = peeled
+                .filter(|_| subject.tag().is_some())
+                .map(|id| read(id).ok_or_else(|| garbled("has an invalid id")));
+            list.refs.push((subject, peeled.transpose()?.unwrap_or(id)));
         }
     }
     Ok(())
@@ -346,6 +374,7 @@ mod tests {
     use super::*;
 
     const SHA: &str = "9c5edb202dacd9799fd777dca310fd6cea918eed";
+    const OTHER: &str = "1c5edb202dacd9799fd777dca310fd6cea918eed";
 
     fn answer(lines: &[&str]) -> Vec<u8> {
         let mut body = Vec::new();
@@ -355,36 +384,71 @@ mod tests {
     }
 
     fn names(list: &RefList) -> Vec<&str> {
-        list.refs.iter().map(|(name, _)| name.as_str()).collect()
+        list.refs.iter().map(|(subject, _)| subject.name()).collect()
     }
 
     #[test]
     fn the_request_is_exactly_what_git_would_send() {
-        let body = String::from_utf8(request(&["main".into()], Algorithm::Sha1)).unwrap();
         let agent = format!("{:04x}agent={AGENT}\n", AGENT.len() + 11);
-        let rest = "00010014ref-prefix HEAD\n001fref-prefix refs/heads/main\n0000";
-        assert_eq!(body, format!("0014command=ls-refs\n{agent}{rest}"));
+        let main = "001fref-prefix refs/heads/main\n";
+        for (prefixes, options, rest) in [
+            (&["refs/heads/main"][..], "", main.to_owned()),
+            (
+                &["refs/heads/main", "refs/tags/v"],
+                "0009peel\n",
+                format!("{main}001bref-prefix refs/tags/v\n"),
+            ),
+        ] {
+            let prefixes: Vec<String> = prefixes.iter().map(|&prefix| prefix.into()).collect();
+            let body = String::from_utf8(request(&prefixes, Algorithm::Sha1)).unwrap();
+            let rest = format!("0014ref-prefix HEAD\n{rest}0000");
+            assert_eq!(body, format!("0014command=ls-refs\n{agent}0001{options}{rest}"));
+        }
     }
 
     #[test]
     fn prefixes_that_another_one_covers_are_not_sent_and_none_means_all() {
-        let given: Vec<String> = ["release/1", "main", "release/", "main"].map(Into::into).into();
-        assert_eq!(needed(&given), ["main", "release/"]);
-        assert_eq!(needed(&[]), [""]);
+        let given = ["refs/heads/r/1", "refs/tags/v1", "refs/heads/r/", "HEAD", "refs/tags/v"];
+        let given: Vec<String> = given.map(Into::into).into();
+        assert_eq!(needed(&given), ["HEAD", "refs/heads/r/", "refs/tags/v"]);
+        assert_eq!(needed(&[]), ["HEAD", "refs/heads/"]);
     }
 
     #[test]
-    fn branches_are_read_and_attributes_and_other_refs_are_not() {
+    fn branches_and_tags_are_read_and_other_refs_are_not() {
         let list = parse(&answer(&[
             &format!("{SHA} HEAD symref-target:refs/heads/main"),
             &format!("{SHA} refs/heads/feat/x#1 peeled:{SHA}"),
             &format!("{SHA} refs/heads/main"),
             &format!("{SHA} refs/heads/-upload-pack=x"),
+            &format!("{SHA} refs/notes/commits"),
+            &format!("{SHA} refs/pull/1/head"),
             &format!("{SHA} refs/tags/v1"),
+            &format!("{SHA} refs/tags/v2 peeled:{OTHER}"),
+            &format!("{SHA} refs/tags/v3 x:y peeled:{OTHER}"),
         ]))
         .unwrap();
-        assert_eq!(names(&list), ["feat/x#1", "main"]);
+        assert_eq!(names(&list), ["feat/x#1", "main", "v1", "v2", "v3"]);
+        let shas: Vec<&str> = list.refs.iter().map(|(_, sha)| sha.as_str()).collect();
+        assert_eq!(shas, [SHA, SHA, SHA, OTHER, OTHER], "a tag has what it stands for");
         assert!(list.had_head);
+    }
+
+    #[test]
+    fn ls_remote_says_what_a_tag_stands_for_in_a_line_of_its_own() {
+        let lines = [
+            format!("{SHA}\trefs/heads/main"),
+            format!("{SHA}\trefs/tags/v1"),
+            format!("{SHA}\trefs/tags/v2"),
+            format!("{OTHER}\trefs/tags/v2^{{}}"),
+        ];
+        let list = parse_ls_remote(lines.join("\n").as_bytes()).unwrap();
+        let told: Vec<_> = list.refs.iter().map(|(s, sha)| (s.label(), sha.as_str())).collect();
+        let expected = [("main", SHA), ("tag v1", SHA), ("tag v2", OTHER)];
+        assert_eq!(told, expected.map(|(name, sha)| (name.into(), sha)));
+        for bad in [&lines[3..], &[lines[0].clone(), format!("{OTHER}\trefs/heads/main^{{}}")]] {
+            assert!(parse_ls_remote(bad.join("\n").as_bytes()).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -411,6 +475,8 @@ mod tests {
             answer(&[&format!("{null} refs/heads/main")]),
             answer(&[&format!("{SHA} refs/heads/a"), &format!("{SHA} refs/heads/a")]),
             answer(&["abc refs/heads/main"]),
+            answer(&[&format!("{SHA} refs/tags/a peeled:abc")]),
+            answer(&[&format!("{SHA} refs/tags/a"), &format!("{SHA} refs/tags/a")]),
             b"<!DOCTYPE html>".to_vec(),
             b"00000000".to_vec(),
             b"0000garbage".to_vec(),
@@ -437,7 +503,7 @@ mod tests {
         let moved: RepoUrl = "https://git.example.com/a/new".parse().unwrap();
         let query = |validator| HeadsQuery {
             repo: "https://git.example.com/a/b".parse().unwrap(),
-            branches: sentry_core::watch::BranchSelector::new(["*"]).unwrap(),
+            subjects: sentry_core::watch::BranchSelector::new(["*"]).unwrap().into(),
             validator,
         };
         let HeadsAnswer::Heads(list) = first.answer(&query(None), None) else { panic!("heads") };

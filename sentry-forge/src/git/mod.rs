@@ -132,7 +132,7 @@ impl GitForge {
     }
 
     async fn heads_of(&self, query: &HeadsQuery) -> Result<HeadsAnswer, ForgeError> {
-        let prefixes: Vec<String> = query.branches.prefixes().map(str::to_owned).collect();
+        let prefixes: Vec<String> = query.subjects.prefixes().collect();
         let is_known = |digest: &Digest| {
             let validator = digest.validator(self.moved(&query.repo).as_ref());
             query.validator.as_ref() == Some(&validator)

@@ -129,7 +129,7 @@ impl Transport {
         Ok(commit_info(&attempt.raw_commit().await?))
     }
 
-    /// The branches of a repository, asked for by a child process: for ssh, for directories of this machine, and
+    /// The branches and tags of a repository, asked for by a child process: for ssh, for directories of this machine, and
     /// for servers that speak only older protocols. May name more than `prefixes` ask for.
     pub(crate) async fn refs(
         &self,
@@ -152,7 +152,7 @@ impl Transport {
         };
         let list = match local {
             Some(list) => list,
-            None => self.ls_remote(remote, deadline, is_known).await?,
+            None => self.ls_remote(remote, prefixes, deadline, is_known).await?,
         };
         list.not_empty(repo)
     }
@@ -186,6 +186,7 @@ impl Transport {
     async fn ls_remote(
         &self,
         remote: Remote<'_>,
+        prefixes: &[String],
         deadline: Instant,
         is_known: IsKnown<'_>,
     ) -> Result<Listed, ForgeError> {
@@ -193,7 +194,9 @@ impl Transport {
         let program = remote
             .git(&scratch, deadline)
             .map_err(|e| failure::from_disk(remote.repo, "prepare a fetch", e))?
-            .args(["ls-remote", "--quiet", "--heads", "--end-of-options", "origin"])
+            .args(["ls-remote", "--quiet", "--heads"])
+            .args(prefixes.iter().any(|p| p.starts_with(ls_refs::TAGS)).then_some("--tags"))
+            .args(["--end-of-options", "origin"])
             .output_cap(ANSWER_CAP);
         let output = run(remote.repo, READING, program).await?;
         if !output.status.success() {

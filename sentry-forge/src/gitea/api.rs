@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use sentry_core::clock::Timestamp;
 use sentry_core::forge::{Audience, CommitInfo, CommitStatus, ForgeError, ForgeErrorKind};
+use sentry_core::pull::PullRequest;
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
@@ -12,9 +14,10 @@ use url::Url;
 use super::probe;
 use crate::credential::{Credential, header as sensitive};
 use crate::hosted::api::{
-    Absence, Api, Call, NOT_ASKED, RepoFacts, RepoRef, Resource, base, below, json, message,
-    origin, plain_status, time,
+    Absence, Api, Call, NOT_ASKED, PullsPage, RepoFacts, RepoRef, Resource, base, below, json,
+    message, origin, plain_status, time,
 };
+use crate::hosted::pulls::{PAGE, Told};
 use crate::hosted::{Hosted, Probe};
 use crate::http::Answer;
 use crate::rate_limit::Right;
@@ -79,6 +82,56 @@ struct Committer {
 }
 
 #[derive(Deserialize)]
+struct Pull {
+    number: u64,
+    title: String,
+    state: String,
+    #[serde(default)]
+    draft: bool,
+    user: Option<User>,
+    labels: Vec<Label>,
+    head: PullSide,
+    base: PullSide,
+    updated_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct User {
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+}
+
+/// A fork that was deleted has the number of none.
+#[derive(Deserialize)]
+struct PullSide {
+    #[serde(rename = "ref")]
+    branch: String,
+    sha: String,
+    repo_id: i64,
+}
+
+impl Pull {
+    fn told(self) -> Option<Told> {
+        let pull = PullRequest {
+            number: self.number.into(),
+            title: self.title,
+            author: self.user.map(|user| user.login).unwrap_or_default(),
+            is_draft: self.draft,
+            labels: self.labels.into_iter().map(|label| label.name).collect(),
+            is_fork: self.head.repo_id != self.base.repo_id,
+            head: self.head.sha.parse().ok()?,
+            source_branch: self.head.branch.parse().ok()?,
+            target_branch: self.base.branch.parse().ok()?,
+        };
+        Some(Told { pull, is_open: self.state == "open", updated: self.updated_at })
+    }
+}
+
+#[derive(Deserialize)]
 struct SetStatus {
     #[serde(rename = "id")]
     _id: u64,
@@ -123,7 +176,7 @@ impl Api for GiteaApi {
     }
 
     fn credential(&self, right: Right) -> &Credential {
-        self.report.as_ref().filter(|_| right != Right::Read).unwrap_or(&self.credential)
+        self.report.as_ref().filter(|_| right.reports()).unwrap_or(&self.credential)
     }
 
     fn reports_apart(&self) -> bool {
@@ -157,9 +210,18 @@ impl Api for GiteaApi {
                 Ok(format!("{repo}/git/commits/{sha}?{query}"))
             }
             Resource::Report(call) => Ok(format!("{repo}/{}", call.tail)),
-            Resource::Head(_) | Resource::Compare(..) | Resource::Token => {
-                Err(NOT_ASKED.to_owned())
+            Resource::Pulls(PullsPage { only_open, page, since: _ }) => {
+                let which = if *only_open {
+                    "state=open&sort=oldest"
+                } else {
+                    "state=all&sort=recentupdate"
+                };
+                Ok(format!("{repo}/pulls?{which}&page={page}&limit={PAGE}"))
             }
+            Resource::Head(_)
+            | Resource::Compare(..)
+            | Resource::CompareWithBase(..)
+            | Resource::Token => Err(NOT_ASKED.to_owned()),
         }
     }
 
@@ -208,6 +270,10 @@ impl Api for GiteaApi {
         Ok((sha, CommitInfo { message: commit.message, author: commit.author.name, committed }))
     }
 
+    fn read_pulls(&self, answer: &Answer) -> Result<Vec<Told>, String> {
+        Ok(json::<Vec<Pull>>(answer)?.into_iter().filter_map(Pull::told).collect())
+    }
+
     /// `warning` would hold merges up where it is required: what is neither good nor bad is a success.
     fn status(&self, status: &CommitStatus) -> Vec<Call> {
         vec![plain_status(status)]
@@ -224,7 +290,7 @@ impl Api for GiteaApi {
 
     fn remedy(&self, right: Right) -> &'static str {
         match right {
-            Right::Read => {
+            Right::Read | Right::Pulls => {
                 "give the token the scope read:repository, and its owner access to the repository's code"
             }
             _ => {

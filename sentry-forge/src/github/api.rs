@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use sentry_core::clock::Timestamp;
 use sentry_core::forge::{Audience, CommitInfo, CommitStatus, ForgeError};
+use sentry_core::pull::PullRequest;
 use sentry_core::repo::{BranchName, CommitSha, RepoPath, RepoUrl};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
@@ -18,9 +20,10 @@ use super::{checks, reporting};
 use crate::credential::{Credential, bearer};
 use crate::hosted::Hosted;
 use crate::hosted::api::{
-    Absence, Api, Call, Compared, RepoFacts, RepoRef, Resource, base, content_type, json, message,
-    number_after, origin, plain_status, segment, shown_type, time,
+    Absence, Api, Call, Compared, PullsPage, RepoFacts, RepoRef, Resource, base, content_type,
+    json, message, number_after, origin, plain_status, segment, shown_type, time,
 };
+use crate::hosted::pulls::{PAGE, Told};
 use crate::http::{Answer, Http};
 use crate::rate_limit::Right;
 
@@ -44,6 +47,7 @@ pub(super) struct GitHubApi {
 #[derive(Debug)]
 pub(super) struct Apps {
     contents: App,
+    pulls: App,
     checks: App,
     statuses: App,
     without_checks_until: Mutex<Option<Instant>>,
@@ -57,6 +61,7 @@ impl Apps {
         };
         Self {
             contents: app("contents", "read", "Contents"),
+            pulls: app("pull_requests", "read", "Pull requests"),
             checks: app("checks", "write", "Checks"),
             statuses: app("statuses", "write", "Commit statuses"),
             without_checks_until: Mutex::default(),
@@ -73,6 +78,7 @@ impl Apps {
     fn of(&self, right: Right) -> &App {
         match right {
             Right::Read => &self.contents,
+            Right::Pulls => &self.pulls,
             Right::Checks => &self.checks,
             Right::Statuses => &self.statuses,
         }
@@ -119,6 +125,65 @@ struct ComparedFile {
     filename: String,
     status: String,
     previous_filename: Option<String>,
+}
+
+impl ComparedFile {
+    fn paths(self) -> impl Iterator<Item = String> {
+        // A copy's source is as it was.
+        let before = self.previous_filename.filter(|_| self.status != "copied");
+        [Some(self.filename), before].into_iter().flatten()
+    }
+}
+
+#[derive(Deserialize)]
+struct Pull {
+    number: u64,
+    title: String,
+    state: String,
+    #[serde(default)]
+    draft: bool,
+    user: Option<Account>,
+    labels: Vec<Label>,
+    head: PullSide,
+    base: PullSide,
+    updated_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+}
+
+/// `repo` is `null` once the fork is deleted.
+#[derive(Deserialize)]
+struct PullSide {
+    #[serde(rename = "ref")]
+    branch: String,
+    sha: String,
+    repo: Option<PullRepo>,
+}
+
+#[derive(Deserialize)]
+struct PullRepo {
+    id: u64,
+}
+
+impl Pull {
+    fn told(self) -> Option<Told> {
+        let id = |side: &PullSide| side.repo.as_ref().map(|repo| repo.id);
+        let pull = PullRequest {
+            number: self.number.into(),
+            title: self.title,
+            author: self.user.and_then(|user| user.login).unwrap_or_default(),
+            is_draft: self.draft,
+            labels: self.labels.into_iter().map(|label| label.name).collect(),
+            is_fork: id(&self.head).is_none() || id(&self.head) != id(&self.base),
+            head: self.head.sha.parse().ok()?,
+            source_branch: self.head.branch.parse().ok()?,
+            target_branch: self.base.branch.parse().ok()?,
+        };
+        Some(Told { pull, is_open: self.state == "open", updated: self.updated_at })
+    }
 }
 
 #[derive(Deserialize)]
@@ -197,7 +262,7 @@ impl GitHubApi {
 
     /// The installation whose tokens have this right, if the right is an App's.
     fn app(&self, right: Right) -> Option<&App> {
-        let own = right == Right::Read || self.report.is_none();
+        let own = !right.reports() || self.report.is_none();
         self.app.as_ref().filter(|_| own).map(|apps| apps.of(right))
     }
 }
@@ -222,7 +287,7 @@ impl Api for GitHubApi {
     }
 
     fn credential(&self, right: Right) -> &Credential {
-        self.report.as_ref().filter(|_| right != Right::Read).unwrap_or(&self.credential)
+        self.report.as_ref().filter(|_| right.reports()).unwrap_or(&self.credential)
     }
 
     fn reports_apart(&self) -> bool {
@@ -291,6 +356,18 @@ impl Api for GitHubApi {
             // The first page holds all files, however few of the commits it holds.
             Resource::Compare(from, to) => {
                 format!("{repo}/compare/{from}...{to}?per_page=1&page=1")
+            }
+            Resource::CompareWithBase(branch, sha) => {
+                let branch = segment(branch.as_str());
+                format!("{repo}/compare/{branch}...{sha}?per_page=1&page=1")
+            }
+            Resource::Pulls(PullsPage { only_open, page, since: _ }) => {
+                let which = if *only_open {
+                    "state=open&sort=created&direction=asc"
+                } else {
+                    "state=all&sort=updated&direction=desc"
+                };
+                format!("{repo}/pulls?{which}&per_page={PAGE}&page={page}")
             }
             Resource::Token => return Err("GitHub has no such request".to_owned()),
             Resource::Report(call) => format!("{repo}/{}", call.tail),
@@ -372,12 +449,18 @@ impl Api for GitHubApi {
         let files = comparison.files;
         let whole =
             comparison.merge_base_commit.sha == from.as_str() && files.len() < COMPARED_FILES;
-        let paths = files.into_iter().flat_map(|file| {
-            // A copy's source is as it was.
-            let before = file.previous_filename.filter(|_| file.status != "copied");
-            [Some(file.filename), before].into_iter().flatten()
-        });
-        Ok(Compared { paths: paths.collect(), whole })
+        Ok(Compared { paths: files.into_iter().flat_map(ComparedFile::paths).collect(), whole })
+    }
+
+    /// <https://docs.github.com/en/rest/pulls/pulls#list-pull-requests>
+    fn read_pulls(&self, answer: &Answer) -> Result<Vec<Told>, String> {
+        Ok(json::<Vec<Pull>>(answer)?.into_iter().filter_map(Pull::told).collect())
+    }
+
+    fn read_changes_since_base(&self, answer: &Answer) -> Result<Compared, String> {
+        let files = json::<Comparison>(answer)?.files;
+        let whole = files.len() < COMPARED_FILES;
+        Ok(Compared { paths: files.into_iter().flat_map(ComparedFile::paths).collect(), whole })
     }
 
     fn status(&self, status: &CommitStatus) -> Vec<Call> {
@@ -412,6 +495,7 @@ impl Api for GitHubApi {
     fn remedy(&self, right: Right) -> &'static str {
         match right {
             Right::Read => "give the token Contents: read",
+            Right::Pulls => "give the token, or the App's installation, Pull requests: read",
             Right::Checks => "grant the App's installation Checks: write",
             Right::Statuses if self.app(right).is_some() => {
                 "grant the App's installation Checks: write, or Commit statuses: write"

@@ -9,9 +9,11 @@ use gitlab::api::projects::Project as ProjectEndpoint;
 use gitlab::api::projects::repository::branches::Branch as BranchEndpoint;
 use gitlab::api::projects::repository::commits::Commit as CommitEndpoint;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use sentry_core::clock::Timestamp;
 use sentry_core::forge::{
     Audience, CommitInfo, CommitStatus, ForgeError, ForgeErrorKind, StatusState,
 };
+use sentry_core::pull::PullRequest;
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 use sentry_core::subject::Subject;
@@ -22,9 +24,10 @@ use super::{GitLabToken, reporting};
 use crate::credential::{Credential, bearer, header as sensitive};
 use crate::hosted::Hosted;
 use crate::hosted::api::{
-    Absence, Api, Call, Compared, RepoFacts, RepoRef, Resource, base, below, description, json,
-    link, message, number_after, origin, time,
+    Absence, Api, Call, Compared, PullsPage, RepoFacts, RepoRef, Resource, base, below,
+    description, json, link, message, number_after, origin, segment, time,
 };
+use crate::hosted::pulls::{PAGE, Told};
 use crate::http::Answer;
 use crate::rate_limit::Right;
 
@@ -115,6 +118,56 @@ struct Diff {
     new_path: String,
 }
 
+impl Comparison {
+    fn compared(self) -> Compared {
+        // The flag is true as well where the number of files or of lines was too large.
+        let whole = !self.compare_timeout;
+        let paths = self.diffs.into_iter().flat_map(|diff| [diff.old_path, diff.new_path]);
+        Compared { paths: paths.collect(), whole }
+    }
+}
+
+#[derive(Deserialize)]
+struct MergeRequest {
+    iid: u64,
+    title: String,
+    state: String,
+    #[serde(default)]
+    draft: bool,
+    author: Option<Author>,
+    labels: Vec<String>,
+    /// `null` until it has a commit.
+    sha: Option<String>,
+    source_branch: String,
+    target_branch: String,
+    /// `null` once the fork is deleted.
+    source_project_id: Option<u64>,
+    target_project_id: u64,
+    updated_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    username: String,
+}
+
+impl MergeRequest {
+    fn told(self) -> Option<Told> {
+        let pull = PullRequest {
+            number: self.iid.into(),
+            title: self.title,
+            author: self.author.map(|author| author.username).unwrap_or_default(),
+            is_draft: self.draft,
+            labels: self.labels.into_iter().collect(),
+            is_fork: self.source_project_id != Some(self.target_project_id),
+            head: self.sha?.parse().ok()?,
+            source_branch: self.source_branch.parse().ok()?,
+            target_branch: self.target_branch.parse().ok()?,
+        };
+        Some(Told { pull, is_open: self.state == "opened", updated: self.updated_at })
+    }
+}
+
 #[derive(Deserialize)]
 struct SetStatus {
     #[serde(rename = "id")]
@@ -180,7 +233,7 @@ impl Api for GitLabApi {
     }
 
     fn credential(&self, right: Right) -> &Credential {
-        self.report.as_ref().filter(|_| right != Right::Read).unwrap_or(&self.credential)
+        self.report.as_ref().filter(|_| right.reports()).unwrap_or(&self.credential)
     }
 
     fn reports_apart(&self) -> bool {
@@ -197,7 +250,7 @@ impl Api for GitLabApi {
         right: Right,
     ) -> Result<(HeaderName, HeaderValue), ForgeError> {
         match self.kind {
-            GitLabToken::Job if right == Right::Read => {
+            GitLabToken::Job if !right.reports() => {
                 Ok((HeaderName::from_static("job-token"), sensitive(token.expose())?))
             }
             _ => Ok((header::AUTHORIZATION, bearer(token)?)),
@@ -239,6 +292,23 @@ impl Api for GitLabApi {
             Resource::Compare(from, to) => {
                 let query = format!("from={from}&to={to}&straight=true");
                 format!("projects/{project}/repository/compare?{query}").into()
+            }
+            Resource::CompareWithBase(branch, sha) => {
+                let branch = segment(branch.as_str());
+                format!("projects/{project}/repository/compare?from={branch}&to={sha}").into()
+            }
+            Resource::Pulls(PullsPage { only_open, page, since }) => {
+                let since = since.map(|since| format!("&updated_after={since}"));
+                let which = if *only_open {
+                    "state=opened&order_by=created_at&sort=asc"
+                } else {
+                    "state=all&order_by=updated_at&sort=desc"
+                };
+                let since = since.unwrap_or_default();
+                format!(
+                    "projects/{project}/merge_requests?{which}{since}&per_page={PAGE}&page={page}"
+                )
+                .into()
             }
             Resource::Report(call) => format!("projects/{project}/{}", call.tail).into(),
         };
@@ -301,11 +371,16 @@ impl Api for GitLabApi {
         _: &CommitSha,
         _: &CommitSha,
     ) -> Result<Compared, String> {
-        let comparison: Comparison = json(answer)?;
-        // The flag is true as well where the number of files or of lines was too large.
-        let whole = !comparison.compare_timeout;
-        let paths = comparison.diffs.into_iter().flat_map(|diff| [diff.old_path, diff.new_path]);
-        Ok(Compared { paths: paths.collect(), whole })
+        json::<Comparison>(answer).map(Comparison::compared)
+    }
+
+    /// <https://docs.gitlab.com/api/merge_requests/#list-project-merge-requests>
+    fn read_pulls(&self, answer: &Answer) -> Result<Vec<Told>, String> {
+        Ok(json::<Vec<MergeRequest>>(answer)?.into_iter().filter_map(MergeRequest::told).collect())
+    }
+
+    fn read_changes_since_base(&self, answer: &Answer) -> Result<Compared, String> {
+        json::<Comparison>(answer).map(Comparison::compared)
     }
 
     /// GitLab keeps a commit's statuses by branch, each in a pipeline of its own, and a merge request looks at its
@@ -317,10 +392,13 @@ impl Api for GitLabApi {
         let call = |subject: &Subject| {
             let mut body = serde_json::json!({
                 "state": word(status.state),
-                "ref": subject.name(),
                 "name": status.context,
                 "description": description(status),
             });
+            // A merge request's own pipeline is found by the commit.
+            if !matches!(subject, Subject::PullRequest(_)) {
+                body["ref"] = subject.name().into();
+            }
             if let Some(link) = link(status, LINK) {
                 body["target_url"] = link.into();
             }
@@ -349,7 +427,7 @@ impl Api for GitLabApi {
     }
 
     fn remedy(&self, right: Right) -> &'static str {
-        if right == Right::Read {
+        if !right.reports() {
             return "give the token the scope read_api and its owner the role Reporter";
         }
         if self.sets_statuses() {

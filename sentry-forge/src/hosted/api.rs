@@ -12,6 +12,7 @@ use sentry_core::text;
 use url::Url;
 
 use crate::credential::{Credential, basic};
+use crate::hosted::pulls::Told;
 use crate::hosted::{Hosted, Probe};
 use crate::http::{Answer, Http};
 use crate::rate_limit::Right;
@@ -31,10 +32,35 @@ pub(crate) enum Resource {
     Commit(CommitSha),
     /// What differs between an older and a newer commit.
     Compare(CommitSha, CommitSha),
+    /// What a commit changed since it parted from a branch.
+    CompareWithBase(BranchName, CommitSha),
+    /// Pull requests.
+    Pulls(PullsPage),
     /// What the token itself may do, where there is a place to ask.
     Token,
     /// Something that shows a status.
     Report(Call),
+}
+
+/// One page of a list of pull requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PullsPage {
+    /// The open ones, by when they were opened; otherwise all there ever were, the one that was updated last first.
+    pub(crate) only_open: bool,
+    /// From 1.
+    pub(crate) page: usize,
+    /// Those updated before are not wanted, where a forge can be told so.
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl PullsPage {
+    pub(crate) fn open(page: usize) -> Self {
+        Self { only_open: true, page, since: None }
+    }
+
+    pub(crate) fn updated(page: usize, since: Option<Timestamp>) -> Self {
+        Self { only_open: false, page, since }
+    }
 }
 
 /// A request of one forge's own, about one repository.
@@ -181,6 +207,17 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         to: &CommitSha,
     ) -> Result<Compared, String> {
         let _ = (answer, from, to);
+        Err(NOT_ASKED.to_owned())
+    }
+
+    /// The pull requests from a 200 answer to [`Resource::Pulls`]. One whose branches have names that none can have is
+    /// left out.
+    fn read_pulls(&self, answer: &Answer) -> Result<Vec<Told>, String>;
+
+    /// What a commit changed, from a 200 answer to [`Resource::CompareWithBase`]; nobody asks where
+    /// [`Api::reads_branches`] is never true.
+    fn read_changes_since_base(&self, answer: &Answer) -> Result<Compared, String> {
+        let _ = answer;
         Err(NOT_ASKED.to_owned())
     }
 

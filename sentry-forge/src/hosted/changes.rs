@@ -2,8 +2,9 @@
 
 use http::StatusCode;
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
+    Base, ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
 };
+use sentry_core::repo::{BranchName, CommitSha};
 use tokio::time::Instant;
 
 use crate::hosted::api::{Compared, Resource};
@@ -14,11 +15,13 @@ impl Hosted {
     /// The paths that differ between the two commits, whatever lies between them.
     pub(super) async fn changed(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         self.belongs(&query.repo)?;
-        if query.from == query.to.sha {
-            return Ok(ChangedPaths::default());
-        }
+        let from = match &query.from {
+            Base::Commit(from) if *from == query.to.sha => return Ok(ChangedPaths::default()),
+            Base::Commit(from) => from,
+            Base::PartedFrom(branch) => return self.changed_since_parting(query, branch).await,
+        };
         let deadline = Instant::now() + query.timeout;
-        let Ok(told) = tokio::time::timeout_at(deadline, self.compared(query)).await else {
+        let Ok(told) = tokio::time::timeout_at(deadline, self.compared(query, from)).await else {
             let text = format!("{}: did not answer in time", self.what(&query.repo));
             return Err(ForgeError::new(ForgeErrorKind::Unreachable, text));
         };
@@ -43,12 +46,44 @@ impl Hosted {
         }
     }
 
+    /// By the API alone: git would need the history of both.
+    async fn changed_since_parting(
+        &self,
+        query: &ChangesQuery,
+        branch: &BranchName,
+    ) -> Result<ChangedPaths, ForgeError> {
+        let cant = || {
+            let text =
+                format!("{}: can't compare with where {branch} parted", self.what(&query.repo));
+            ForgeError::new(ForgeErrorKind::Unsupported, text)
+        };
+        if !self.api.reads_branches() {
+            return Err(cant());
+        }
+        let wanted = Resource::CompareWithBase(branch.clone(), query.to.sha.clone());
+        let ask = self.get(&query.repo, Ask::reading(&wanted));
+        let Ok(answer) = tokio::time::timeout(query.timeout, ask).await else { return Err(cant()) };
+        let answer = answer?;
+        if answer.status != StatusCode::OK {
+            return Err(cant());
+        }
+        let Compared { paths, whole } = self
+            .api
+            .read_changes_since_base(&answer)
+            .map_err(|why| self.wrong(&query.repo, &why))?;
+        Ok(changed_paths(paths, !whole))
+    }
+
     /// What the API says; `None` where it can't.
-    async fn compared(&self, query: &ChangesQuery) -> Result<Option<Compared>, ForgeError> {
+    async fn compared(
+        &self,
+        query: &ChangesQuery,
+        from: &CommitSha,
+    ) -> Result<Option<Compared>, ForgeError> {
         if !self.api.reads_branches() {
             return Ok(None);
         }
-        let wanted = Resource::Compare(query.from.clone(), query.to.sha.clone());
+        let wanted = Resource::Compare(from.clone(), query.to.sha.clone());
         let answer = match self.get(&query.repo, Ask::reading(&wanted)).await {
             // An answer holds the changed lines as well, and is too large before a list of paths would be.
             Err(error) if error.kind() == ForgeErrorKind::WrongAnswer => return Ok(None),
@@ -57,7 +92,7 @@ impl Hosted {
         if answer.status != StatusCode::OK {
             return Ok(None);
         }
-        match self.api.read_changes(&answer, &query.from, &query.to.sha) {
+        match self.api.read_changes(&answer, from, &query.to.sha) {
             Ok(compared) => Ok(Some(compared)),
             Err(why) => {
                 tracing::debug!(repo = %query.repo, why, "the API could not compare; asking git");

@@ -1,11 +1,13 @@
-//! Heads: by the API for a few exact branches, by git for more.
+//! Heads: by the API for a few exact branches, by git for more and for tags.
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::{StatusCode, header};
-use sentry_core::forge::{Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, Requests};
+use sentry_core::forge::{
+    Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, PullsAnswer, PullsQuery, Requests,
+};
 use sentry_core::repo::{BranchName, RepoUrl};
 
 use crate::git::ls_refs::{Digest, IsKnown, Listed, ls_refs};
@@ -37,6 +39,11 @@ impl Heads for Hosted {
         queries.iter().map(answer).collect()
     }
 
+    async fn pulls(&self, queries: &[PullsQuery]) -> Vec<Result<PullsAnswer, ForgeError>> {
+        let asked: Vec<_> = queries.iter().map(|query| self.pulls_of(query).boxed()).collect();
+        stream::iter(asked).buffered(IN_FLIGHT).collect().await
+    }
+
     fn budget(&self) -> Option<Budget> {
         self.limit.budget()
     }
@@ -58,7 +65,8 @@ impl Found {
             Self::ByGit(listed) => return listed.answer(query, renamed_to),
             Self::ByApi(heads) => heads.iter(),
         };
-        let mine = all.filter(|(branch, _)| query.branches.matches(branch));
+        let branches = query.subjects.branches.as_ref();
+        let mine = all.filter(|(branch, _)| branches.is_some_and(|it| it.matches(branch)));
         let heads = mine.map(|(branch, head)| (branch.clone(), head.clone())).collect();
         let before = query.validator.as_ref().and_then(Known::read);
         Known { heads, renamed_to }.answer(before.as_ref())
@@ -75,9 +83,11 @@ impl Hosted {
         self.belongs(question.repo)?;
         let by_git = match self.polling {
             Polling::Git => true,
-            Polling::Api => question.has_globs(),
+            Polling::Api => question.is_for_git(),
             Polling::Auto => {
-                question.has_globs() || question.exact().count() > FEW || !self.api.reads_branches()
+                question.is_for_git()
+                    || question.exact().count() > FEW
+                    || !self.api.reads_branches()
             }
         };
         if by_git {
@@ -137,7 +147,7 @@ impl Hosted {
     }
 
     async fn heads_by_git(&self, question: &Question<'_>) -> Result<Listed, ForgeError> {
-        let prefixes: Vec<String> = question.prefixes().map(ToOwned::to_owned).collect();
+        let prefixes: Vec<String> = question.prefixes().collect();
         let is_known = |digest: &Digest| {
             let validator = digest.validator(self.renamed_to(question.repo).as_ref());
             question.validators.iter().all(|known| *known == Some(&validator))

@@ -5,6 +5,7 @@ pub(crate) mod changes;
 mod exchange;
 mod heads;
 mod known;
+pub(crate) mod pulls;
 mod questions;
 mod source;
 mod statuses;
@@ -29,10 +30,10 @@ const CAP: usize = 4 << 20;
 /// How heads are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Polling {
-    /// The API for up to five exact branches of a repository, git for more.
+    /// The API for up to five exact branches of a repository, git for more and for tags.
     #[default]
     Auto,
-    /// The API for every exact branch. Globs need git in any case.
+    /// The API for every exact branch. Globs and tags need git in any case.
     Api,
     /// git's `ls-refs`, one request per repository, which counts against no API limit.
     Git,
@@ -103,7 +104,7 @@ impl Hosted {
     }
 
     fn gate(&self, right: Right) -> &RateLimit {
-        let apart = self.report_gate.as_ref().filter(|_| right != Right::Read);
+        let apart = self.report_gate.as_ref().filter(|_| right.reports());
         apart.unwrap_or(&self.limit)
     }
 

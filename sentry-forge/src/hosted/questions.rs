@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sentry_core::forge::{ForgeError, HeadsQuery, Validator};
 use sentry_core::repo::{BranchName, RepoUrl};
 use sentry_core::retry::Retry;
-use sentry_core::watch::BranchSelector;
+use sentry_core::watch::{BranchSelector, SubjectSelector};
 
 use crate::hosted::known::{Head, Known};
 use crate::status::StatusError;
@@ -14,7 +14,7 @@ use crate::status::StatusError;
 #[derive(Debug)]
 pub(crate) struct Question<'a> {
     pub(crate) repo: &'a RepoUrl,
-    selectors: Vec<&'a BranchSelector>,
+    selectors: Vec<&'a SubjectSelector>,
     /// The validator of each query.
     pub(crate) validators: Vec<Option<&'a Validator>>,
     /// What is known of branches from before, for conditional requests.
@@ -24,16 +24,22 @@ pub(crate) struct Question<'a> {
 impl Question<'_> {
     /// The exact branches, each once.
     pub(crate) fn exact(&self) -> impl Iterator<Item = &BranchName> {
-        let names = self.selectors.iter().flat_map(|selector| selector.exact());
+        let names = self.branches().flat_map(BranchSelector::exact);
         names.collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 
-    pub(crate) fn has_globs(&self) -> bool {
-        self.selectors.iter().any(|selector| !selector.is_exact())
+    /// True if it is about more than exact branches, which is all that the API is asked for.
+    pub(crate) fn is_for_git(&self) -> bool {
+        self.branches().any(|selector| !selector.is_exact())
+            || self.selectors.iter().any(|selector| selector.tags.is_some())
     }
 
-    /// Prefixes that cover all wanted branches, each once.
-    pub(crate) fn prefixes(&self) -> impl Iterator<Item = &str> {
+    fn branches(&self) -> impl Iterator<Item = &BranchSelector> {
+        self.selectors.iter().filter_map(|selector| selector.branches.as_ref())
+    }
+
+    /// Prefixes that cover the references of all wanted subjects, each once.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = String> {
         let prefixes = self.selectors.iter().flat_map(|selector| selector.prefixes());
         prefixes.collect::<std::collections::BTreeSet<_>>().into_iter()
     }
@@ -50,7 +56,7 @@ pub(crate) fn questions(queries: &[HeadsQuery]) -> Vec<Question<'_>> {
             questions.push(Question { repo: &query.repo, selectors, validators, known });
         }
         let question = &mut questions[index];
-        question.selectors.push(&query.branches);
+        question.selectors.push(&query.subjects);
         question.validators.push(query.validator.as_ref());
         let known = query.validator.as_ref().and_then(Known::read).unwrap_or_default();
         question.known.extend(known.heads);
@@ -75,12 +81,14 @@ pub(crate) fn again(error: &ForgeError) -> ForgeError {
 
 #[cfg(test)]
 mod tests {
+    use sentry_core::watch::TagSelector;
+
     use super::*;
 
     fn query(repo: &str, branches: &[&str]) -> HeadsQuery {
         HeadsQuery {
             repo: format!("https://hub.example.com/o/{repo}").parse().unwrap(),
-            branches: BranchSelector::new(branches.iter().copied()).unwrap(),
+            subjects: BranchSelector::new(branches.iter().copied()).unwrap().into(),
             validator: None,
         }
     }
@@ -93,7 +101,14 @@ mod tests {
         assert_eq!(questions.len(), 2);
         let exact: Vec<_> = questions[0].exact().map(BranchName::as_str).collect();
         assert_eq!(exact, ["main", "x"]);
-        assert_eq!(questions[0].prefixes().collect::<Vec<_>>(), ["main", "rel/", "x"]);
-        assert!(questions[0].has_globs() && !questions[1].has_globs());
+        assert_eq!(
+            questions[0].prefixes().collect::<Vec<_>>(),
+            ["refs/heads/main", "refs/heads/rel/", "refs/heads/x"]
+        );
+        assert!(questions[0].is_for_git() && !questions[1].is_for_git());
+        let tags = Some(TagSelector::names(["v1"]).unwrap());
+        let subjects = SubjectSelector { tags, ..query("b", &["main"]).subjects };
+        let with_tags = [HeadsQuery { subjects, ..query("b", &["main"]) }];
+        assert!(super::questions(&with_tags)[0].is_for_git());
     }
 }

@@ -37,7 +37,7 @@ pub fn revision(digit: char) -> Revision {
 pub fn query(repo: &str, branches: &[&str], validator: Option<Validator>) -> HeadsQuery {
     HeadsQuery {
         repo: repo.parse().unwrap(),
-        branches: BranchSelector::new(branches.iter().copied()).unwrap(),
+        subjects: BranchSelector::new(branches.iter().copied()).unwrap().into(),
         validator,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS, Source as _,
+    Base, ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS, Source as _,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::testing::sample;
@@ -19,7 +19,7 @@ pub(crate) async fn changes(
 ) -> Result<ChangedPaths, ForgeError> {
     let query = ChangesQuery {
         repo: repo.clone(),
-        from: from.parse().unwrap(),
+        from: Base::Commit(from.parse().unwrap()),
         to: sample::at("main", to),
         timeout: Duration::from_secs(60),
     };

@@ -179,7 +179,7 @@ async fn a_git_that_never_ends_is_ended_when_the_callers_time_is_over() {
         let query = TreeQuery { timeout: given, ..query(&url, SHA, ".tekton") };
         ended(&what, begun, given, lab.tree(&query).await.unwrap_err());
         let (what, begun) = (format!("changes of {url}"), Instant::now());
-        let (from, to) = ("a".repeat(40).parse().unwrap(), sample::at("main", SHA));
+        let (from, to) = (sample::sha(1).into(), sample::at("main", SHA));
         let query = ChangesQuery { repo: url.clone(), from, to, timeout: given };
         ended(&what, begun, given, lab.forge.changes(&query).await.unwrap_err());
         let (what, begun) = (format!("commit of {url}"), Instant::now());

@@ -1,7 +1,7 @@
 //! Repositories that nobody wrote: what is read within the process is what the git program reads, byte for byte, or both
 //! refuse it alike.
 
-use sentry_core::forge::{ChangesQuery, ForgeErrorKind, Source as _, TreeQuery};
+use sentry_core::forge::{Base, ChangesQuery, ForgeErrorKind, Source as _, TreeQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::testing::sample;
 
@@ -124,7 +124,7 @@ async fn read(lab: &Lab, query: &TreeQuery) -> Result<String, ForgeErrorKind> {
 async fn changed(lab: &Lab, url: &RepoUrl, from: &str, to: &str) -> Result<String, ForgeErrorKind> {
     let query = ChangesQuery {
         repo: url.clone(),
-        from: from.parse().unwrap(),
+        from: Base::Commit(from.parse().unwrap()),
         to: sample::at("main", to),
         timeout: std::time::Duration::from_secs(60),
     };

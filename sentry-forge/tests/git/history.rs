@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentry_core::forge::{ChangesQuery, ForgeError, ForgeErrorKind, Source as _};
+use sentry_core::forge::{Base, ChangesQuery, ForgeError, ForgeErrorKind, Source as _, TreeQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::retry::Retry;
 use sentry_core::testing::sample;
@@ -91,7 +91,7 @@ impl Place {
     async fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, ForgeError> {
         let query = ChangesQuery {
             repo: self.url.clone(),
-            from: from.parse().unwrap(),
+            from: Base::Commit(from.parse().unwrap()),
             to: sample::at("main", to),
             timeout: Duration::from_secs(60),
         };
@@ -115,6 +115,27 @@ async fn a_commit_that_is_no_head_any_more_is_found_in_its_branch_on_every_kind_
         assert_eq!(changed, [".tekton/a.yaml"], "{way:?}");
         let changed = place.changed(&all[10], &all[299]).await.unwrap();
         assert_eq!(changed, [".tekton/a.yaml", "more"], "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_a_tag_leads_to_is_found_on_every_kind_of_server() {
+    for way in WAYS {
+        let place = place(way);
+        let all = place.repo.history("side", 30, |_| b"1".to_vec());
+        let (light, object) = (&all[29], &all[28]);
+        place.repo.git(&["update-ref", "refs/tags/v1", light], b"");
+        place.repo.git(&["tag", "--annotate", "--message", "a tag", "v2", object], b"");
+        place.repo.git(&["update-ref", "-d", "refs/heads/side"], b"");
+        place.repo.history("main", 1, |_| b"2".to_vec());
+        for (tag, sha, n) in [("v1", light, 29), ("v2", object, 28), ("v2", &all[3], 3)] {
+            let revision = sample::at(&format!("refs/tags/{tag}"), sha);
+            let info = place.lab.forge.commit(&place.url, &revision).await;
+            assert_eq!(info.unwrap().message, "m", "{way:?} {tag}");
+            let query = TreeQuery { revision, ..query(&place.url, sha, ".tekton") };
+            let tree = place.lab.tree(&query).await.unwrap();
+            assert_eq!(tree.files[0].bytes, format!("n: {n}\n").as_bytes(), "{way:?} {tag}");
+        }
     }
 }
 

@@ -159,7 +159,7 @@ async fn refusals_and_limits_are_errors_and_not_asked_of_git() {
 async fn a_commit_does_not_differ_from_itself_and_nobody_is_asked() {
     let server = MockServer::start().await;
     let mut same = difference(&hub_repo(&server));
-    same.from = same.to.sha.clone();
+    same.from = same.to.sha.clone().into();
     assert_eq!(hub(&server).changes(&same).await.unwrap(), ChangedPaths::default());
     assert!(received(&server).await.is_empty());
 }

@@ -45,7 +45,7 @@ pub(crate) fn status(state: StatusState) -> CommitStatus {
 
 /// The difference of commits `bbbb…` and `aaaa…`.
 pub(crate) fn difference(repo: &RepoUrl) -> ChangesQuery {
-    let (repo, from, timeout) = (repo.clone(), revision('b').sha, Duration::from_secs(60));
+    let (repo, from, timeout) = (repo.clone(), revision('b').sha.into(), Duration::from_secs(60));
     ChangesQuery { repo, from, to: revision('a'), timeout }
 }
 

@@ -216,6 +216,7 @@ async fn first(
     let reader = page.reader(&visitor, words)?;
     let status = page.status(None, false).await?;
     let frame = page.frame("Sentry", &reader).with_agent(status.agent.as_ref());
+    let frame = frame.with_fleet(status.fleet.as_ref());
     let facts = home::Facts { reader: &reader, status: &status, places: &page.setup.watches };
     let home = Home::new(frame, facts, Filter::of(query.as_deref().unwrap_or_default()));
     Ok(shown(StatusCode::OK, &home))
@@ -258,7 +259,7 @@ async fn watch(
     let status = page.status(Some(name.clone()), true).await?;
     let history = page.setup.answers.history(&filter.query(&name)).await?;
     let agent = status.agent.as_ref();
-    let frame = page.frame(&name, &reader).with_agent(agent);
+    let frame = page.frame(&name, &reader).with_agent(agent).with_fleet(status.fleet.as_ref());
     let found = status.watches.first();
     let found = found.ok_or_else(|| ApiError::new(ErrorKind::UnknownWatch, "no such watch"))?;
     let facts = Facts {

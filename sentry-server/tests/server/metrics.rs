@@ -182,7 +182,7 @@ async fn each_metric_of_a_start_says_in_one_line_what_it_measures() {
     assert_eq!(said, HELP);
 }
 
-const HELP: [&str; 16] = [
+const HELP: [&str; 19] = [
     "sentry_build: The running program.",
     "sentry_change_to_delivered_seconds: Time from seeing a change to its last object being acknowledged.",
     "sentry_config_last_reload_successful: 1 if the last configuration seen is the one in use, else 0.",
@@ -190,13 +190,16 @@ const HELP: [&str; 16] = [
     "sentry_deliveries: Deliveries that ended, by outcome.",
     "sentry_events_lagged: Events that came faster than they could be counted, and are missing from counters.",
     "sentry_guesses: Wrong tokens and signatures, by where they were tried.",
+    "sentry_members: Live agents that share the state.",
     "sentry_oldest_undelivered_head_age_seconds: How long the oldest head that is neither delivered nor parked has waited.",
     "sentry_parked: Heads parked until something changes or somebody retries them.",
     "sentry_polls: Polls for heads, by result.",
     "sentry_queue_length: Runs queued until the namespace has room.",
     "sentry_retries: Attempts that failed and will be retried.",
     "sentry_runs: Runs of deliveries that ended, by result.",
+    "sentry_slots_owned: Slots of a shared state that this agent works for.",
     "sentry_state_size_bytes: Size of the state.",
     "sentry_state_writable: 1 if the last write of the state succeeded, else 0.",
     "sentry_step_duration_seconds: Durations of the steps of delivery attempts.",
+    "sentry_watches_unowned: Watches of a shared state that no agent works for.",
 ];

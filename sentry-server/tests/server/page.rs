@@ -31,7 +31,7 @@ pub(crate) fn routes(world: &World) -> Router {
     let mut services = world.services();
     let watches = world.engine.watches().into_iter().map(|watch| WatchFacts {
         name: watch.name.clone(),
-        branches: watch.source.branches.clone(),
+        subjects: watch.source.subjects.clone(),
         has_statuses: true,
     });
     let answers = Arc::new(Local::new(services.store.clone(), watches.collect()));

@@ -5,13 +5,15 @@ pub(super) mod brief;
 mod reason;
 mod trigger;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
-use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::pull::PullNumber;
+use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::{
-    cursor, delivery, forge, notifier, plan, remote, revision, store, subscription, watch,
+    cursor, delivery, forge, notifier, plan, pull, remote, revision, store, subscription, watch,
 };
 use serde::{Deserialize, Serialize};
 
@@ -164,14 +166,29 @@ mirrors! {
         manifests_attempted: Option<Text<CommitSha>>,
         baseline: Option<Text<CommitSha>>,
         passed: Option<Passed>,
-        parked: Option<Parked>,
+        parked: Option<Box<Parked>>,
         gone: Option<Stamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pull: Option<Box<Pull>>,
+    }
+    Pull of pull::PullRequest {
+        number: Text<PullNumber>,
+        title: String,
+        author: String,
+        is_draft: bool,
+        labels: BTreeSet<String>,
+        head: Text<CommitSha>,
+        source_branch: Text<BranchName>,
+        target_branch: Text<BranchName>,
+        is_fork: bool,
     }
     Watch of store::WatchState {
         watch: Text<WatchName>,
         repo: Text<RepoUrl>,
         patterns: Vec<String>,
         unreachable: Option<Outage>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pulls: Option<String>,
     }
     Outage of store::Outage {
         since: Stamp,
@@ -339,6 +356,8 @@ mirrors! {
         id: Text<DeliveryId>,
         watch: Text<WatchName>,
         revision: Revision,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pull: Option<Box<Pull>>,
         commit: Option<CommitNote>,
         #[serde(flatten)]
         asked: Asked,

@@ -1,5 +1,6 @@
 //! The small things that stored records are made of.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -152,7 +153,7 @@ macro_rules! as_it_is {
         })*
     };
 }
-as_it_is!(bool, u32, u64, usize, String, Duration);
+as_it_is!(bool, u32, u64, usize, String, Duration, BTreeSet<String>);
 
 impl<T, M: Mirror<T>> Mirror<Option<T>> for Option<M> {
     fn of(value: Option<T>) -> Self {
@@ -161,6 +162,16 @@ impl<T, M: Mirror<T>> Mirror<Option<T>> for Option<M> {
 
     fn back(self) -> Option<T> {
         self.map(M::back)
+    }
+}
+
+impl<T, M: Mirror<T>> Mirror<Box<T>> for Box<M> {
+    fn of(value: Box<T>) -> Self {
+        Self::new(M::of(*value))
+    }
+
+    fn back(self) -> Box<T> {
+        Box::new((*self).back())
     }
 }
 

@@ -23,6 +23,7 @@ use sentry_core::store::{
     SubjectView, Suspension, Trouble, WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
+use tokio::time::Instant;
 
 /// Keeps state in memory. A clone is another handle on the same state.
 #[derive(Debug, Clone, Default)]
@@ -258,6 +259,7 @@ impl Kept {
             receivers: self.receivers(asked),
             agent: self.agent.clone(),
             past: past.map(|(watch, past)| self.past(watch, past)).unwrap_or_default(),
+            fleet: self.fleet.view(Instant::now()),
         }
     }
 

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use sentry_core::fleet::{Holding, LEASE, Member, MemberId, Peer, Slot, Slots, Table, Term};
 use sentry_core::forge::Validator;
 use sentry_core::names::WatchName;
-use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, StoreErrorKind, Write};
+use sentry_core::store::{
+    Claim, FleetView, Journal, MemberView, Snapshot, State, StoreError, StoreErrorKind, Write,
+};
 use tokio::time::Instant;
 
 use super::{Kept, MemoryStore};
@@ -62,6 +64,33 @@ impl Fleet {
         };
         let slots = self.slots.iter().map(|(slot, taken)| (*slot, holding(taken)));
         Table { members: live.map(peer).collect(), slots: slots.collect() }
+    }
+
+    /// Who works for what; nothing where no process ever was a member.
+    pub(super) fn view(&self, now: Instant) -> Option<FleetView> {
+        let owns = |id: &MemberId, slot: Slot| {
+            let taken = self.slots.get(&slot).filter(|t| self.free_since(t, now).is_none());
+            taken.is_some_and(|taken| taken.by == *id)
+        };
+        let live = self.members.iter().filter(|(_, member)| member.until > now);
+        let mut members: Vec<MemberView> = live
+            .map(|(id, member)| MemberView {
+                holder: member.said.agent.holder.clone(),
+                age: now - member.joined,
+                slots: self
+                    .slots
+                    .iter()
+                    .filter(|(slot, _)| owns(id, **slot))
+                    .map(|(slot, taken)| (*slot, taken.term.clone()))
+                    .collect(),
+                watches: self.homes.values().filter(|h| !h.is_free && owns(id, h.slot)).count(),
+            })
+            .collect();
+        members.sort_by_key(|member| std::cmp::Reverse(member.age));
+        let is_owned = |home: &Home| self.members.keys().any(|id| owns(id, home.slot));
+        let unowned = self.homes.iter().filter(|(_, home)| !home.is_free && !is_owned(home));
+        let unowned = unowned.map(|(watch, _)| watch.clone()).collect();
+        (!self.members.is_empty()).then_some(FleetView { members, unowned })
     }
 
     fn fence(&self, slot: Slot, term: &Term) -> Result<(), StoreError> {

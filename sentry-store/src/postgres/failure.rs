@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Record(DtoError),
     /// The server is of this version, which is too old.
     OldServer(String),
+    /// The schema is older than the second one, which this program reads.
+    OlderSchema(i32, i32),
     /// The schema is newer than the second one, the newest that this program works on.
     NewerSchema(i32, i32),
     /// The slot is another's: who has it, if anybody does.
@@ -62,7 +64,8 @@ impl Failure {
             | Self::Busy(..)
             | Self::Host(_)
             | Self::Password(_)
-            | Self::OldServer(_) => StoreErrorKind::Unavailable,
+            | Self::OldServer(_)
+            | Self::OlderSchema(..) => StoreErrorKind::Unavailable,
         }
     }
 
@@ -127,6 +130,10 @@ impl Failure {
             Self::OldServer(version) => (
                 format!("is on PostgreSQL {version}, which is too old"),
                 Some(format!("use PostgreSQL {OLDEST} or newer")),
+            ),
+            Self::OlderSchema(version, known) => (
+                format!("is of an older Sentry (schema {version}, this one reads {known})"),
+                Some("start an agent of this version: it brings the database forward".to_owned()),
             ),
             Self::NewerSchema(version, known) => (
                 format!("was written by a newer Sentry (schema {version}, this one knows {known})"),

@@ -8,6 +8,7 @@
 //! | `part`, `writes`, `snapshot` | one slot's state: its claim, its commits, what it loads |
 //! | `inbox` | what is left for the agents |
 //! | `blobs` | what open deliveries got from elsewhere |
+//! | `side` | all of it, for a copy |
 //! | `views`, `overview` | what is shown, by index |
 
 mod blobs;
@@ -19,6 +20,7 @@ mod part;
 mod rows;
 mod schema;
 mod session;
+mod side;
 mod slots;
 mod snapshot;
 mod views;
@@ -31,20 +33,22 @@ use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, HeadRecord};
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    Archive, AuditEntry, AuditQuery, DeliveryQuery, InventoryItem, Overview, OverviewQuery,
-    StoreError,
+    Archive, AuditEntry, AuditQuery, Claim, DeliveryQuery, InventoryItem, Journal, Overview,
+    OverviewQuery, StoreError,
 };
+use tokio::sync::OnceCell;
 
 use self::failure::Failure;
 use self::inbox::Seen;
-use self::session::Pool;
+use self::session::{CALL, Pool};
 
 pub use self::config::{PostgresConfig, PostgresUrlError};
+pub(crate) use self::writes::without_nul;
 
 /// Keeps state in PostgreSQL, version 14 or newer. A clone is another handle on the same connections.
 ///
-/// It has no [`Journal`](sentry_core::store::Journal) of its own: what agents write belongs to slots, and each has one
-/// ([`Slots::state`](sentry_core::fleet::Slots::state)). What is read and requested is of all of them.
+/// What agents write belongs to slots, and each has a [`Journal`] ([`Slots::state`](sentry_core::fleet::Slots::state)). The whole
+/// can't be claimed: its own journal says so. What is read and requested is of all slots.
 ///
 /// For people: `SELECT watch, subject, delivered FROM cursors`.
 #[derive(Clone)]
@@ -64,6 +68,34 @@ struct Shared {
 }
 
 impl PostgresStore {
+    /// The state in a database that is not asked anything yet. The first call brings its tables forward, as does the next one
+    /// where that failed.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unavailable`](sentry_core::store::StoreErrorKind::Unavailable) if its `ca_file` can't be used.
+    pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
+        Self::with(config, OnceCell::new())
+    }
+
+    fn with(config: PostgresConfig, ready: OnceCell<()>) -> Result<Self, StoreError> {
+        let ready = Arc::new(ready);
+        let leases = Pool::new(config.clone().with_connections(LEASES), Arc::clone(&ready))?;
+        let shared = Shared { pool: Pool::new(config, ready)?, leases, seen: Seen::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Opens the state in a database to look at it; `None` if there is none yet. It makes and changes no table.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`];
+    /// [`StoreErrorKind::Unavailable`](sentry_core::store::StoreErrorKind::Unavailable) also if its tables are those of an older
+    /// Sentry.
+    pub async fn open_read_only(config: PostgresConfig) -> Result<Option<Self>, StoreError> {
+        let store = Self::with(config, OnceCell::new_with(Some(())))?;
+        let is_there = store.done(schema::is_there(store.pool()).await)?;
+        Ok(is_there.then_some(store))
+    }
+
     /// Opens the state in a database, and makes its tables where they are not there. Any number of processes may do so at once.
     ///
     /// # Errors
@@ -72,10 +104,8 @@ impl PostgresStore {
     /// - [`StoreErrorKind::Newer`](sentry_core::store::StoreErrorKind::Newer) if a newer Sentry has written it.
     /// - [`StoreErrorKind::Corrupt`](sentry_core::store::StoreErrorKind::Corrupt) if its tables are not Sentry's.
     pub async fn open(config: PostgresConfig) -> Result<Self, StoreError> {
-        let leases = Pool::new(config.clone().with_connections(LEASES))?;
-        let shared = Shared { pool: Pool::new(config)?, leases, seen: Seen::default() };
-        let store = Self { shared: Arc::new(shared) };
-        store.done(schema::migrate(store.pool()).await)?;
+        let store = Self::new(config)?;
+        store.done(store.pool().session(CALL).await.map(drop))?;
         Ok(store)
     }
 
@@ -90,6 +120,15 @@ impl PostgresStore {
     /// What came of a call, for its caller.
     fn done<T>(&self, answer: Result<T, Failure>) -> Result<T, StoreError> {
         answer.map_err(|failure| failure.at(&self.pool().config.place))
+    }
+}
+
+#[async_trait]
+impl Journal for PostgresStore {
+    /// Never: agents own its slots.
+    async fn claim(&self, _holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let text = "belongs to all agents that share it: each works for the slots that it owns";
+        self.done(Err(Failure::Held(text.to_owned())))
     }
 }
 

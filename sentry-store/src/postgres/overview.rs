@@ -1,12 +1,14 @@
 //! What is shown of the state, of one moment, by index: none of it reads the history.
 
+use std::time::Duration;
+
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{DeliveryState, RunState, Verdict};
 use sentry_core::names::WatchName;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentState, Brief, DeliveryQuery, Overview, OverviewQuery, Past, PastQuery, PastRun, QueueView,
-    RECENT, ReceiverView, SubjectFilter, SubjectView, WatchView,
+    AgentState, Brief, DeliveryQuery, FleetView, MemberView, Overview, OverviewQuery, Past,
+    PastQuery, PastRun, QueueView, RECENT, ReceiverView, SubjectFilter, SubjectView, WatchView,
 };
 use sentry_core::subject::Subject;
 use tokio_postgres::Row;
@@ -14,6 +16,7 @@ use tokio_postgres::Row;
 use super::failure::Failure;
 use super::rows::{BRIEF, brief, get, odd, optional, parsed, record, word};
 use super::session::{CALL, Lent, Pool, Value};
+use super::slots;
 use super::views::{Select, whole};
 
 pub(super) async fn overview(pool: &Pool, query: &OverviewQuery) -> Result<Overview, Failure> {
@@ -26,7 +29,7 @@ pub(super) async fn overview(pool: &Pool, query: &OverviewQuery) -> Result<Overv
         }
     };
     // They are sent together, in this order.
-    let (_, open, watches, found, queue, receivers, agent, past) = tokio::try_join!(
+    let (_, open, watches, found, queue, receivers, agent, members, unowned, past) = tokio::try_join!(
         biased;
         db.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
         open(&db, only),
@@ -35,11 +38,14 @@ pub(super) async fn overview(pool: &Pool, query: &OverviewQuery) -> Result<Overv
         queue(&db, only),
         receivers(&db, only),
         agent(&db),
+        members(&db),
+        unowned(&db),
         past,
     )?;
     let subjects = subjects(&db, &found, &open).await?;
     db.end().await?;
-    Ok(Overview { watches, subjects, queue, receivers, agent, past })
+    let fleet = Some(FleetView { members, unowned });
+    Ok(Overview { watches, subjects, queue, receivers, agent, past, fleet })
 }
 
 async fn open(db: &Lent<'_>, only: Option<&WatchName>) -> Result<Vec<Brief>, Failure> {
@@ -50,8 +56,46 @@ async fn open(db: &Lent<'_>, only: Option<&WatchName>) -> Result<Vec<Brief>, Fai
 
 async fn agent(db: &Lent<'_>) -> Result<Option<AgentState>, Failure> {
     let select = Select::of("format, agent::text", "members", "agent IS NOT NULL");
-    let rows = select.order("beat DESC", Some(1)).rows(db).await?;
+    // Of several the one that lives.
+    let order = "(until > clock_timestamp() AND (agent ->> 'ended') IS NULL) DESC, beat DESC";
+    let rows = select.order(order, Some(1)).rows(db).await?;
     rows.first().map(|row| record(row, 0)).transpose()
+}
+
+/// The live members, longest first, each with its slots.
+async fn members(db: &Lent<'_>) -> Result<Vec<MemberView>, Failure> {
+    let columns = "m.holder, extract(epoch FROM clock_timestamp() - m.joined)::double precision,
+        array_agg(s.slot ORDER BY s.slot) FILTER (WHERE s.slot IS NOT NULL),
+        array_agg(s.term ORDER BY s.slot) FILTER (WHERE s.slot IS NOT NULL),
+        (SELECT count(*) FROM homes h JOIN slots o ON o.slot = h.slot
+            WHERE o.owner = m.id AND o.given_at IS NULL AND NOT h.free)";
+    let from = "members m LEFT JOIN slots s ON s.owner = m.id AND s.given_at IS NULL";
+    let select = Select::of(columns, from, "m.until > clock_timestamp()");
+    let rows = select.grouped("m.id", "m.joined, m.id").rows(db).await?;
+    rows.iter().map(member).collect()
+}
+
+fn member(row: &Row) -> Result<MemberView, Failure> {
+    let slots: Vec<i16> = get::<Option<_>>(row, 2)?.unwrap_or_default();
+    let terms: Vec<&str> = get::<Option<_>>(row, 3)?.unwrap_or_default();
+    let slots = slots.into_iter().zip(terms);
+    Ok(MemberView {
+        holder: get(row, 0)?,
+        age: Duration::try_from_secs_f64(get::<f64>(row, 1)?.max(0.0)).unwrap_or_default(),
+        slots: slots
+            .map(|(slot, term)| Ok((slots::slot(slot)?, parsed(term)?)))
+            .collect::<Result<_, Failure>>()?,
+        watches: number(get(row, 4)?),
+    })
+}
+
+/// The watches that no live member works for.
+async fn unowned(db: &Lent<'_>) -> Result<Vec<WatchName>, Failure> {
+    let from = "homes h LEFT JOIN slots s ON s.slot = h.slot AND s.given_at IS NULL
+        LEFT JOIN members m ON m.id = s.owner AND m.until > clock_timestamp()";
+    let select = Select::of("h.watch", from, "NOT h.free AND m.id IS NULL");
+    let rows = select.order("h.watch", None).rows(db).await?;
+    rows.iter().map(|row| parsed(get(row, 0)?)).collect()
 }
 
 /// What waits for room: the objects tell, of the few deliveries that have such.

@@ -62,7 +62,7 @@ pub(super) fn deliveries(rows: &[Row]) -> Result<Vec<Delivery>, Failure> {
     Ok(found)
 }
 
-fn version(row: &Row, column: usize) -> Result<u32, Failure> {
+pub(super) fn version(row: &Row, column: usize) -> Result<u32, Failure> {
     Ok(u32::try_from(get::<i32>(row, column)?).unwrap_or(u32::MAX))
 }
 

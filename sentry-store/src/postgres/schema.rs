@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::failure::{Failure, OLDEST};
-use super::session::{Lent, Pool};
+use super::session::{CALL, Lent, Pool};
 
 /// Step `n` brings schema `n` to schema `n + 1`. Steps are only ever added, and only ever add: processes of an older version
 /// go on beside those of this one.
@@ -35,9 +35,23 @@ const LOCK: &str = "SET LOCAL statement_timeout = 0;
 /// How long a migration may take.
 const MIGRATION: Duration = Duration::from_secs(3600);
 
+/// Whether there is a state that this program can read as it is.
+///
+/// # Errors
+/// [`Failure::OlderSchema`] and [`Failure::NewerSchema`] where there is one that it can't.
+pub(super) async fn is_there(pool: &Pool) -> Result<bool, Failure> {
+    let db = pool.lend(CALL).await?;
+    server(&db).await?;
+    match version(&db).await? {
+        0 => Ok(false),
+        version if version < known() => Err(Failure::OlderSchema(version, known())),
+        _ => Ok(true),
+    }
+}
+
 /// Brings the database to the schema of this program, step by step: all of it or nothing.
 pub(super) async fn migrate(pool: &Pool) -> Result<(), Failure> {
-    let db = pool.session(MIGRATION).await?;
+    let db = pool.lend(MIGRATION).await?;
     server(&db).await?;
     if version(&db).await? == known() {
         return Ok(());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sentry_core::store::{StoreError, StoreErrorKind};
 use sentry_net::Authorities;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::PostgresConfig;
 use super::failure::Failure;
+use super::schema;
 
 /// How every connection begins. What a client that stands still holds is soon free again; what a role or a database is set to
 /// otherwise holds here as well: a commit is kept once it is answered.
@@ -74,6 +75,8 @@ pub(super) struct Pool {
     tls: Option<MakeRustlsConnect>,
     places: Semaphore,
     idle: Mutex<Vec<Arc<Session>>>,
+    /// Set once the tables are as this program needs them. Pools of one database share it.
+    ready: Arc<OnceCell<()>>,
 }
 
 /// A connection.
@@ -94,14 +97,23 @@ pub(super) struct Lent<'a> {
 }
 
 impl Pool {
-    pub(super) fn new(config: PostgresConfig) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        config: PostgresConfig,
+        ready: Arc<OnceCell<()>>,
+    ) -> Result<Self, StoreError> {
         let tls = config.has_tls.then(|| tls(config.ca_file.as_deref())).transpose()?;
         let places = Semaphore::new(config.connections);
-        Ok(Self { config, tls, places, idle: Mutex::default() })
+        Ok(Self { config, tls, places, idle: Mutex::default(), ready })
     }
 
-    /// A connection, whose calls take so long at most.
+    /// A connection, whose calls take so long at most. The first one of all brings the tables forward.
     pub(super) async fn session(&self, within: Duration) -> Result<Lent<'_>, Failure> {
+        self.ready.get_or_try_init(|| schema::migrate(self)).await?;
+        self.lend(within).await
+    }
+
+    /// A connection to whatever tables there are.
+    pub(super) async fn lend(&self, within: Duration) -> Result<Lent<'_>, Failure> {
         let place = timeout(within, self.places.acquire()).await;
         let Ok(Ok(place)) = place else {
             return Err(Failure::Busy(self.config.connections, within));
@@ -114,6 +126,7 @@ impl Pool {
         let session = match kept {
             Some(session) => session,
             None => {
+                let within = within.min(CALL);
                 let connecting = timeout(within, self.connect()).await;
                 Arc::new(connecting.unwrap_or(Err(Failure::Silent(within)))?)
             }

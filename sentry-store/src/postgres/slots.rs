@@ -39,6 +39,12 @@ pub(super) fn value(slot: Slot) -> Value {
     Value::Slot(i16::from(slot.number()))
 }
 
+/// The slot of a column.
+pub(super) fn slot(number: i16) -> Result<Slot, Failure> {
+    let slot = u8::try_from(number).ok().and_then(Slot::new);
+    slot.ok_or_else(|| odd("slot", &number.to_string()))
+}
+
 #[async_trait]
 impl Slots for PostgresStore {
     async fn renew(&self, me: &Member) -> Result<Table, StoreError> {
@@ -102,8 +108,7 @@ async fn renew(pool: &Pool, me: &Member) -> Result<Table, Failure> {
             table.members.push(Peer { id: member, holder: get(&row, 1)?, wanted, age });
             continue;
         };
-        let slot = u8::try_from(number).ok().and_then(Slot::new);
-        let slot = slot.ok_or_else(|| odd("slot", &number.to_string()))?;
+        let slot = slot(number)?;
         let term: Term = parsed(get(&row, 4)?)?;
         let holding = match get(&row, 5)? {
             true => Holding::Free { term: Some(term), since: age },

@@ -36,7 +36,8 @@ pub(super) fn record(record: &impl Record) -> Result<String, Failure> {
 fn object(write: &Write) -> Result<String, Failure> {
     match write {
         Write::Cursors(cursors) => {
-            let names = [cursors.watch.as_str(), cursors.subject.name()];
+            let subject = cursors.subject.text();
+            let names = [cursors.watch.as_str(), &subject];
             put("cursors", cursors, &[("searched", json(&searched(names))?)])
         }
         Write::ForgetCursors(watch, subject) => {
@@ -82,7 +83,8 @@ fn put_delivery(delivery: &Delivery) -> Result<String, Failure> {
     let totals = json(&[total, running, succeeded, failed, cancelled, queued])?;
     let note = delivery.commit.as_ref();
     let note = note.map_or(["", ""], |note| [note.title.as_str(), note.author.as_str()]);
-    let names = [delivery.watch.as_str(), delivery.revision.subject.name()];
+    let subject = delivery.revision.subject.text();
+    let names = [delivery.watch.as_str(), &subject];
     let searched = json(&searched(names.into_iter().chain(note)))?;
     let parts = [
         ("objects", array(&delivery.objects)?),
@@ -133,7 +135,7 @@ fn json(value: &(impl Serialize + ?Sized)) -> Result<String, Failure> {
 
 /// The database keeps no NUL in a text (<https://www.postgresql.org/docs/current/datatype-json.html>): where one is, something
 /// that can't be read stands for it.
-fn without_nul(json: String) -> String {
+pub(crate) fn without_nul(json: String) -> String {
     const NUL: &str = "\\u0000";
     if !json.contains(NUL) {
         return json;

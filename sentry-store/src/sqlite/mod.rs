@@ -7,6 +7,7 @@ mod past;
 mod presence;
 mod rows;
 mod schema;
+mod side;
 mod state_dir;
 mod views;
 

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::deliveries;
 use super::failure::Failure;
+use crate::copy::Item;
 use crate::dto::{Record, VERSION};
 
 /// Carries out one write of a transaction.
@@ -70,6 +71,16 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
             )
         }
         Write::Prune { before, keep } => prune(db, *before, *keep),
+    }
+}
+
+/// Keeps one record of a copy.
+pub(super) fn put_item(db: &Connection, item: &Item) -> Result<(), Failure> {
+    match item {
+        Item::Write(write) => apply(db, write),
+        Item::Trigger(trigger) => put(db, "triggers", trigger),
+        Item::Suspension(suspension) => put(db, "suspensions", suspension),
+        Item::Act(act) => put(db, "acts", act),
     }
 }
 
@@ -266,10 +277,16 @@ pub(super) fn read<R: Record>(
 
 /// The checksum is compared first: a flipped bit of `version` is damage, not a newer Sentry.
 pub(super) fn record<R: Record>(row: &Row<'_>) -> Result<R, Failure> {
+    let (version, json) = text(row)?;
+    Ok(R::decode(version, json)?)
+}
+
+/// The same before it is decoded: its version and its JSON.
+pub(super) fn text<'r>(row: &'r Row<'_>) -> Result<(u32, &'r str), Failure> {
     let version: i64 = row.get(0)?;
     let json = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
     matches(row, 1, &checksum(&version.to_string(), json))?;
-    Ok(R::decode(u32::try_from(version).unwrap_or(u32::MAX), json)?)
+    Ok((u32::try_from(version).unwrap_or(u32::MAX), json))
 }
 
 pub(super) fn columns<R: Record>(record: &R) -> Result<(u32, String, String), Failure> {

@@ -265,6 +265,7 @@ pub(super) fn overview(db: &Connection, query: &OverviewQuery) -> Result<Overvie
             (Some(watch), Some(past)) => past::past(db, watch, past)?,
             _ => Vec::new(),
         },
+        fleet: None,
     })
 }
 
@@ -422,7 +423,9 @@ fn select_subjects(query: &OverviewQuery) -> Select {
         None => select,
         Some(text) => {
             let pattern = format!("%{}%", escaped(text));
-            let condition = r"(cursors.watch LIKE ? ESCAPE '\' OR substr(cursors.subject, 12) LIKE ? ESCAPE '\')";
+            let condition = r"(cursors.watch LIKE ? ESCAPE '\'
+                OR CASE WHEN cursors.subject LIKE 'refs/heads/%' THEN substr(cursors.subject, 12)
+                    ELSE cursors.subject END LIKE ? ESCAPE '\')";
             let mut select = select.and(condition, Some(pattern.clone()));
             select.values.push(Box::new(pattern));
             select

@@ -6,14 +6,15 @@ use sentry_core::delivery::Delivery;
 use sentry_core::fleet::{Member, MemberId, Slot, SlotSet, Slots as _, Term};
 use sentry_core::secret::{Redactor, Secret, SecretSource};
 use sentry_core::store::{
-    Archive as _, Claim, DeliveryQuery, Inbox as _, StoreError, StoreErrorKind, Write,
+    Archive as _, Claim, DeliveryQuery, Hold, Inbox as _, Journal as _, StoreError, StoreErrorKind,
+    Write,
 };
 use sentry_core::testing::sample;
-use sentry_store::{PostgresConfig, PostgresStore};
+use sentry_store::{AnyStore, CopyError, PostgresConfig, PostgresStore, SqliteStore, copy};
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
-use crate::server::{PASSWORD, ROLE, server};
+use crate::server::{PASSWORD, ROLE, Server, server};
 use crate::shared::{config, end_leases, open};
 
 /// A connection of a test's own, which ends with the set.
@@ -146,6 +147,111 @@ async fn many_processes_that_open_an_empty_database_at_once_make_one_state() {
     for store in &stores {
         assert_eq!(store.requests().await.unwrap().triggers, [sample::trigger(1)]);
     }
+}
+
+#[tokio::test]
+async fn who_only_looks_makes_no_tables_and_sees_what_is_there_once_an_agent_made_them() {
+    let database = server().database();
+    let tables =
+        || server().sql(&database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+    assert!(PostgresStore::open_read_only(config(&database)).await.unwrap().is_none());
+    assert_eq!(tables(), "0");
+    let store = open(&database).await;
+    store.request(&sample::trigger(1)).await.unwrap();
+    let seen = PostgresStore::open_read_only(config(&database)).await.unwrap().unwrap();
+    assert_eq!(seen.requests().await.unwrap().triggers, [sample::trigger(1)]);
+    server().sql(&database, "UPDATE schema SET version = 1");
+    let older = PostgresStore::open_read_only(config(&database)).await.map(drop).unwrap_err();
+    assert_eq!(older.kind(), StoreErrorKind::Unavailable);
+    assert!(older.told().contains("schema 1"), "{}", older.told());
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_at_first_is_brought_forward_by_the_first_call_that_reaches_it() {
+    let (database, directory) = (server().database(), tempfile::tempdir().unwrap());
+    let file: PathBuf = directory.path().join("password");
+    let away = PostgresConfig::new(&server().url(&database)).unwrap();
+    let away = away.with_password(SecretSource::File(file.clone()), Redactor::new());
+    let store = PostgresStore::new(away).unwrap();
+    for _ in 0..2 {
+        let error = store.requests().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.told());
+    }
+    std::fs::write(&file, PASSWORD).unwrap();
+    renewed(&store, 1).await;
+    assert_eq!(store.requests().await.unwrap().triggers, []);
+}
+
+#[tokio::test]
+async fn a_server_that_crashed_and_came_back_has_what_was_committed_and_is_used_again() {
+    let own = Server::start();
+    let database = own.database();
+    let store = PostgresStore::open(with_password(&own.url(&database), PASSWORD)).await.unwrap();
+    store.request(&sample::trigger(1)).await.unwrap();
+    own.crash();
+    let error = store.deliveries(&DeliveryQuery::default()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.told());
+    own.recover();
+    until(&store, Result::is_ok).await.unwrap();
+    assert_eq!(store.requests().await.unwrap().triggers, [sample::trigger(1)]);
+    own.crash();
+}
+
+/// A record of each kind, and more deliveries than are moved at a time.
+async fn one_of_each(dir: &std::path::Path) -> SqliteStore {
+    let store = SqliteStore::open(dir).unwrap();
+    let claim = store.claim("a test").await.unwrap();
+    let mut writes = vec![
+        Write::Watch(sample::watch_state(1)),
+        Write::Cursors(sample::cursors(1)),
+        Write::Head(sample::head(1)),
+        Write::Report(sample::report(1)),
+        Write::Notice(sample::outgoing("chat", 1).into()),
+        Write::Trouble(sample::trouble(1)),
+        Write::Inventory(sample::inventory("ci", 1)),
+    ];
+    writes.extend((1..=450).map(|n| Write::Delivery(sample::delivery(n).into())));
+    claim.commit(&writes).await.unwrap();
+    store.request(&sample::trigger(1)).await.unwrap();
+    store.hold(&Hold::Suspend(sample::suspension("app", 1))).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn a_copy_has_every_record_there_and_back_and_none_goes_over_another_or_from_under_an_agent()
+{
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let first = one_of_each(dirs[0].path()).await;
+    let shared = open(&server().database()).await;
+    let last = SqliteStore::open(dirs[1].path()).unwrap();
+    let there = copy(AnyStore::Sqlite(&first), AnyStore::Postgres(&shared)).await.unwrap();
+    let counts: Vec<u64> = there.iter().map(|kind| kind.count).collect();
+    assert_eq!(counts, [1, 1, 450, 1, 1, 1, 1, 1, 1, 1, 2], "{there:?}");
+    let over = copy(AnyStore::Sqlite(&first), AnyStore::Postgres(&shared)).await.unwrap_err();
+    assert!(matches!(over, CopyError::NotEmpty { kind: "watches", .. }), "{over}");
+
+    let one = renewed(&shared, 1).await;
+    let term = shared.take(&one, slot(), None).await.unwrap();
+    let held = |error: CopyError| matches!(error, CopyError::Store(error) if error.kind() == StoreErrorKind::Held);
+    let back = || copy(AnyStore::Postgres(&shared), AnyStore::Sqlite(&last));
+    assert!(held(back().await.unwrap_err()));
+    shared.give(slot(), &term).await.unwrap();
+    let agent = last.claim("an agent").await.unwrap();
+    assert!(held(back().await.unwrap_err()));
+    drop(agent);
+    assert_eq!(back().await.unwrap(), there);
+    let all = DeliveryQuery::default();
+    assert_eq!(last.deliveries(&all).await.unwrap(), first.deliveries(&all).await.unwrap());
+    let [before, after] = [first.claim("a test").await, last.claim("a test").await];
+    let [before, after] = [before.unwrap().load().await, after.unwrap().load().await];
+    assert_eq!(after.unwrap(), before.unwrap());
+}
+
+#[tokio::test]
+async fn nobody_owns_the_whole_of_a_state_that_is_shared() {
+    let store = open(&server().database()).await;
+    let error = store.claim("a test").await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Held);
 }
 
 #[tokio::test]

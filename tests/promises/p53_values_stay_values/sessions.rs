@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use sentry_core::subject::Subject;
 use sentry_tests::http::Fault;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::repo::git;
@@ -45,7 +46,7 @@ impl Pusher {
     fn push(&mut self, number: usize) {
         let mut stream = String::new();
         while self.branches.len() < number {
-            let branch = self.hostile.branch().to_string();
+            let branch = self.hostile.branch().name().to_owned();
             let clash = |known: &String| {
                 let under = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/"));
                 under(known, &branch) || under(&branch, known)
@@ -104,7 +105,8 @@ impl Pusher {
         let deliveries = history["deliveries"].as_array().unwrap();
         let known = |d: &serde_json::Value| d["branch"].as_str().map(str::to_owned);
         let told: Vec<String> = deliveries.iter().filter_map(known).collect();
-        assert!(self.branches.iter().all(|branch| told.contains(branch)), "{told:?}");
+        let text = |branch: &String| Subject::Branch(branch.parse().unwrap()).to_string();
+        assert!(self.branches.iter().all(|branch| told.contains(&text(branch))), "{told:?}");
         let deliveries: Vec<_> = deliveries.iter().take(most).cloned().collect();
         for format in ["table", "json"] {
             self.told(&["status", "-o", format]);
@@ -119,7 +121,7 @@ impl Pusher {
             }
         }
         for branch in self.branches.clone().iter().take(most) {
-            self.sentry(&["trigger", "-b", branch, "--dry-run"]);
+            self.sentry(&["trigger", "-b", &text(branch), "--dry-run"]);
             self.sentry(&["explain", "-b", &format!("{branch}-away")]);
         }
         // No branch at all: the errors name what was asked for.

@@ -25,9 +25,9 @@ const LINK: &str = "https://dash.example/{branch}/x?w={watch}&b={branch}#{run}";
 
 /// Two branches that look alike where what is hidden is not shown, or all the same two.
 fn pair(hostile: &mut Hostile) -> [String; 2] {
-    let one = hostile.branch().to_string();
+    let one = hostile.branch().name().to_owned();
     let other = format!("{one}\u{202e}");
-    let other = if hostile.0.bool() { hostile.branch().to_string() } else { other };
+    let other = if hostile.0.bool() { hostile.branch().name().to_owned() } else { other };
     if other.len() > 244 || one.to_lowercase() == other.to_lowercase() {
         return pair(hostile);
     }
@@ -68,7 +68,7 @@ fn judge_link(link: &str, status: &CommitStatus) {
     let [branch, "x"] = path.as_slice() else { panic!("{link}") };
     let decoded = format!("b={branch}");
     let decoded = form_urlencoded::parse(decoded.as_bytes()).next().unwrap().1.into_owned();
-    assert_eq!(decoded, status.revision.subject.name(), "{link}");
+    assert_eq!(decoded, status.revision.subject.text(), "{link}");
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     assert_eq!(pairs, [("w".to_owned(), "qa".to_owned()), ("b".to_owned(), decoded)], "{link}");
     assert!(link.is_ascii() && !link.contains(['<', '>', '"', '\'', '`', '\\', ' ']), "{link}");

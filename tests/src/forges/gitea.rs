@@ -15,7 +15,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Answer, Commit, ForgeOptions, PostedStatus, Shelf, origin};
+use super::desk::{Desk, Pull, page};
+use super::{Answer, Commit, ForgeOptions, PostedStatus, Shelf, asked, number, only_asks, origin};
 use crate::gitserver::{Access, GitBackend, Tokens};
 use crate::http::{HttpServer, Reply, decode, lock};
 use crate::repo::BareRepo;
@@ -39,6 +40,7 @@ impl Gitea {
             shelf: Shelf::new(root),
             git: GitBackend::new(root, options.git, tokens.clone()),
             tokens,
+            desk: Desk::default(),
             tls: options.tls.is_some(),
             statuses: Mutex::default(),
             readers: Mutex::default(),
@@ -69,6 +71,11 @@ impl Gitea {
     /// Renames a repository: the old path leads to the new one from now on.
     pub fn rename(&self, old: &str, new: &str) {
         self.site.shelf.rename(old, new);
+    }
+
+    /// The pull requests.
+    pub fn desk(&self) -> &Desk {
+        &self.site.desk
     }
 
     /// The commit statuses that were set, oldest first.
@@ -102,6 +109,7 @@ struct Site {
     shelf: Shelf,
     git: GitBackend,
     tokens: Tokens,
+    desk: Desk,
     tls: bool,
     statuses: Mutex<Vec<PostedStatus>>,
     /// Tokens that may read only.
@@ -150,11 +158,62 @@ impl Site {
         match (&head.method, rest) {
             (&Method::GET, []) => Answer::ok(&self.describe(head, &name, &repo)),
             (&Method::GET, ["git", "commits", sha]) => commit(head, &repo, sha),
+            (&Method::GET, ["pulls"]) => self.pulls(head, &name),
             (&Method::POST, ["statuses", sha]) => {
                 self.set_status(head, token.as_deref(), (&name, &repo, sha), body)
             }
             _ => error(StatusCode::NOT_FOUND, "not found"),
         }
+    }
+
+    /// `repoListPullRequests` of the description.
+    fn pulls(&self, head: &Parts, name: &str) -> Answer {
+        let query = head.uri.query();
+        let known =
+            ["base_branch", "state", "sort", "milestone", "labels", "poster", "page", "limit"];
+        let (state, sort) = (asked(query, "state").unwrap_or("open"), asked(query, "sort"));
+        let sorts = [
+            "oldest",
+            "recentupdate",
+            "recentclose",
+            "leastupdate",
+            "mostcomment",
+            "leastcomment",
+            "priority",
+        ];
+        let fits = only_asks(query, &known)
+            && ["open", "closed", "all"].contains(&state)
+            && sort.is_none_or(|sort| sorts.contains(&sort));
+        if !fits {
+            return error(StatusCode::UNPROCESSABLE_ENTITY, "is no parameter of this request");
+        }
+        let mut all = self.desk.list(name, |name| self.shelf.find(name));
+        all.retain(|pull| state == "all" || pull.is_open == (state == "open"));
+        match sort {
+            Some("recentupdate") => {}
+            Some("oldest") => all.sort_by_key(|pull| pull.number),
+            _ => all.sort_by_key(|pull| std::cmp::Reverse(pull.number)),
+        }
+        let size = number(asked(query, "limit")).unwrap_or(30).min(50);
+        let page = page(all, number(asked(query, "page")).unwrap_or(1), size);
+        let told = |pull: &Pull| {
+            let labels: Vec<Value> =
+                pull.labels.iter().map(|name| json!({ "id": 1, "name": name })).collect();
+            let side = |repo: Option<&str>, branch: &str, sha: &str| json!({ "label": branch, "ref": branch, "sha": sha, "repo_id": repo.map_or(0, |name| self.shelf.id(name)) });
+            let base = self
+                .shelf
+                .find(name)
+                .and_then(|repo| repo.branch_at(&pull.target))
+                .unwrap_or_default();
+            json!({
+                "id": 1000 + pull.number, "number": pull.number, "title": pull.title, "draft": pull.is_draft,
+                "state": if pull.is_open { "open" } else { "closed" }, "merged": pull.is_merged,
+                "user": { "login": pull.author }, "labels": labels,
+                "head": side(pull.from.as_deref(), &pull.source, &pull.head),
+                "base": side(Some(name), &pull.target, &base), "updated_at": pull.updated_at(),
+            })
+        };
+        Answer::ok(&page.iter().map(told).collect())
     }
 
     fn describe(&self, head: &Parts, name: &str, repo: &BareRepo) -> Value {

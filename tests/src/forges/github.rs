@@ -16,7 +16,11 @@ use hyper::header::{ACCEPT, HeaderMap, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, now, origin};
+use super::desk::{Desk, Pull, page};
+use super::{
+    Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, asked, now, number, only_asks,
+    origin,
+};
 use crate::gitserver::{Access, GitBackend, GitOptions, Tokens, presented};
 use crate::http::{Fault, HttpServer, Reply, decode, lock};
 use crate::repo::BareRepo;
@@ -50,6 +54,7 @@ impl GitHub {
             shelf: Shelf::new(root),
             git: GitBackend::new(root, options.git, tokens.clone()),
             tokens,
+            desk: Desk::default(),
             prefix: if options.enterprise { "/api/v3" } else { "" },
             tls: options.tls.is_some(),
             budget: Mutex::new(Budget::per_hour(5000)),
@@ -109,6 +114,11 @@ impl GitHub {
         *lock(&self.site.budget) = budget;
     }
 
+    /// The pull requests.
+    pub fn desk(&self) -> &Desk {
+        &self.site.desk
+    }
+
     /// The commit statuses that were set, oldest first.
     pub fn statuses(&self) -> Vec<PostedStatus> {
         lock(&self.site.reports.statuses).clone()
@@ -141,6 +151,7 @@ struct Site {
     shelf: Shelf,
     git: GitBackend,
     tokens: Tokens,
+    desk: Desk,
     prefix: &'static str,
     tls: bool,
     budget: Mutex<Budget>,
@@ -241,9 +252,51 @@ impl Site {
             (&Method::GET, ["commits", reference @ ..]) if !reference.is_empty() => {
                 commit(ask, &repo, &decode(&reference.join("/")))
             }
+            (&Method::GET, ["pulls"]) => self.pulls(ask, &name),
             (&Method::GET, ["branches", branch]) => branch_json(&repo, &decode(branch)),
             _ => not_found(),
         }
+    }
+
+    /// REST API, "List pull requests".
+    fn pulls(&self, ask: &Ask, name: &str) -> Answer {
+        let query = ask.query.as_deref();
+        let of = |key, default| asked(query, key).unwrap_or(default);
+        let (state, sort, direction) =
+            (of("state", "open"), of("sort", "created"), of("direction", "desc"));
+        let known = ["state", "head", "base", "sort", "direction", "per_page", "page"];
+        let sorts = ["created", "updated", "popularity", "long-running"];
+        let fits = only_asks(query, &known)
+            && ["open", "closed", "all"].contains(&state)
+            && sorts.contains(&sort)
+            && ["asc", "desc"].contains(&direction);
+        if !fits {
+            return message(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed");
+        }
+        let mut all = self.desk.list(name, |name| self.shelf.find(name));
+        all.retain(|pull| state == "all" || pull.is_open == (state == "open"));
+        if sort == "created" {
+            all.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+        }
+        if direction == "asc" {
+            all.reverse();
+        }
+        let size = number(asked(query, "per_page")).unwrap_or(30).min(100);
+        let page = page(all, number(asked(query, "page")).unwrap_or(1), size);
+        let repo = |name: &str| json!({ "id": self.shelf.id(name), "full_name": name });
+        let told = |pull: &Pull| {
+            let labels: Vec<Value> =
+                pull.labels.iter().map(|name| json!({ "name": name })).collect();
+            let base = self.shelf.find(name).and_then(|repo| repo.branch_at(&pull.target));
+            json!({
+                "number": pull.number, "title": pull.title, "state": if pull.is_open { "open" } else { "closed" },
+                "draft": pull.is_draft, "user": { "login": pull.author }, "labels": labels,
+                "head": { "ref": pull.source, "sha": pull.head, "repo": pull.from.as_deref().map(repo) },
+                "base": { "ref": pull.target, "sha": base.unwrap_or_default(), "repo": repo(name) },
+                "updated_at": pull.updated_at(), "author_association": "NONE",
+            })
+        };
+        Answer::ok(&page.iter().map(told).collect())
     }
 
     fn moved(&self, ask: &Ask, new: &str, rest: &[&str]) -> Answer {

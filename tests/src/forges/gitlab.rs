@@ -14,7 +14,11 @@ use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, now, origin};
+use super::desk::{Desk, Pull, page};
+use super::{
+    Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, asked, now, number, only_asks,
+    origin,
+};
 use crate::gitserver::{Access, GitBackend, GitOptions, Tokens, presented};
 use crate::http::{HttpServer, Reply, decode, lock, reply};
 use crate::repo::BareRepo;
@@ -37,6 +41,7 @@ impl GitLab {
             shelf: Shelf::new(root),
             git: GitBackend::new(root, options.git, tokens.clone()),
             tokens,
+            desk: Desk::default(),
             tls: options.tls.is_some(),
             budget: Mutex::new(Budget { limit: 2000, remaining: 2000, reset: now() + 60 }),
             reports: Reports::default(),
@@ -94,6 +99,11 @@ impl GitLab {
         *lock(&self.site.budget) = budget;
     }
 
+    /// The pull requests.
+    pub fn desk(&self) -> &Desk {
+        &self.site.desk
+    }
+
     /// The commit statuses that were set, oldest first.
     pub fn statuses(&self) -> Vec<PostedStatus> {
         lock(&self.site.reports.statuses).clone()
@@ -110,6 +120,7 @@ struct Site {
     shelf: Shelf,
     git: GitBackend,
     tokens: Tokens,
+    desk: Desk,
     tls: bool,
     budget: Mutex<Budget>,
     reports: Reports,
@@ -216,6 +227,7 @@ impl Site {
                     None => message(StatusCode::NOT_FOUND, "404 Commit Not Found"),
                 }
             }
+            (&Method::GET, ["merge_requests"]) => self.merge_requests(head.uri.query(), &name),
             (&Method::GET, ["repository", "compare"]) => reports::compare(&repo, head.uri.query()),
             (&Method::POST, ["statuses", sha]) => {
                 let token = token(&head.headers);
@@ -224,6 +236,54 @@ impl Site {
             }
             _ => message(StatusCode::NOT_FOUND, "404 Not Found"),
         }
+    }
+
+    /// REST API, "List project merge requests".
+    fn merge_requests(&self, query: Option<&str>, name: &str) -> Answer {
+        let known =
+            ["state", "order_by", "sort", "updated_after", "updated_before", "per_page", "page"];
+        let of = |key, default| asked(query, key).unwrap_or(default);
+        let (state, order, sort) =
+            (of("state", "all"), of("order_by", "created_at"), of("sort", "desc"));
+        let fits = only_asks(query, &known)
+            && ["opened", "closed", "locked", "merged", "all"].contains(&state)
+            && ["created_at", "updated_at"].contains(&order)
+            && ["asc", "desc"].contains(&sort);
+        if !fits {
+            return message(StatusCode::BAD_REQUEST, "a parameter does not have a valid value");
+        }
+        let mut all = self.desk.list(name, |name| self.shelf.find(name));
+        let word = |pull: &Pull| match (pull.is_open, pull.is_merged) {
+            (true, _) => "opened",
+            (false, true) => "merged",
+            (false, false) => "closed",
+        };
+        all.retain(|pull| state == "all" || word(pull) == state);
+        if let Some(after) = asked(query, "updated_after") {
+            let Ok(after) = decode(after).parse::<sentry_core::clock::Timestamp>() else {
+                return message(StatusCode::BAD_REQUEST, "updated_after is invalid");
+            };
+            all.retain(|pull| pull.updated >= after.as_second());
+        }
+        if order == "created_at" {
+            all.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+        }
+        if sort == "asc" {
+            all.reverse();
+        }
+        let size = number(asked(query, "per_page")).unwrap_or(20).min(100);
+        let page = page(all, number(asked(query, "page")).unwrap_or(1), size);
+        let told = |pull: &Pull| {
+            json!({
+                "id": 5000 + pull.number, "iid": pull.number, "project_id": self.shelf.id(name),
+                "title": pull.title, "state": word(pull), "draft": pull.is_draft,
+                "author": { "username": pull.author }, "labels": pull.labels, "sha": pull.head,
+                "source_branch": pull.source, "target_branch": pull.target,
+                "source_project_id": pull.from.as_deref().map(|name| self.shelf.id(name)),
+                "target_project_id": self.shelf.id(name), "updated_at": pull.updated_at(),
+            })
+        };
+        Answer::ok(&page.iter().map(told).collect())
     }
 
     fn describe(&self, origin: &str, name: &str, repo: &BareRepo) -> Value {

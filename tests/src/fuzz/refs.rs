@@ -10,9 +10,9 @@ pub fn refs(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let lower = text.to_ascii_lowercase();
     for list in [testing::ls_refs(bytes), testing::ls_remote(bytes)].into_iter().flatten() {
-        for (branch, sha) in list {
-            let said = text.contains(&branch.full_ref()) && lower.contains(sha.as_str());
-            assert!(said, "{branch} {sha}");
+        for (subject, sha) in list {
+            let said = text.contains(&subject.reference()) && lower.contains(sha.as_str());
+            assert!(said, "{subject} {sha}");
         }
     }
 }

@@ -162,13 +162,14 @@ impl Given {
         if matches!(repo.scheme(), Scheme::Ssh | Scheme::File)
             && let Ok(branches) = BranchSelector::new([names.branch.as_str()])
         {
-            let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+            let query =
+                HeadsQuery { repo: repo.clone(), subjects: branches.into(), validator: None };
             _ = self.forge.heads(&[query]).await;
         }
         if let Ok(branch) = names.branch.parse() {
             let revision = Revision { subject: Subject::Branch(branch), sha: commit };
             _ = self.transport.commit(&repo, &revision, None).await;
-            let query = ChangesQuery { repo, from: fixed(), to: revision, timeout: TIMEOUT };
+            let query = ChangesQuery { repo, from: fixed().into(), to: revision, timeout: TIMEOUT };
             _ = self.transport.changes(&query, None).await;
         }
     }

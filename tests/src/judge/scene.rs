@@ -80,6 +80,7 @@ impl Scene {
         Context {
             watch: &self.watch,
             revision: &self.revision,
+            pull: None,
             delivery: &self.delivery,
             again: self.trigger.as_ref().map(TriggerId::as_str),
             manifests: &self.manifests,

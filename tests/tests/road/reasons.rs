@@ -56,7 +56,7 @@ fn by_proxy(proxy: &str) -> GitForge {
 async fn both(forge: &GitForge, repo: &RepoUrl) -> [(&'static str, ForgeError); 2] {
     let query = HeadsQuery {
         repo: repo.clone(),
-        branches: BranchSelector::new(["main"]).unwrap(),
+        subjects: BranchSelector::new(["main"]).unwrap().into(),
         validator: None,
     };
     let revision = Revision {

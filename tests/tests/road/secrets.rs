@@ -223,8 +223,11 @@ async fn ask(lab: &GitLab, http: &Http, credential: Credential) -> Result<Vec<St
     })
     .unwrap();
     let repo = lab.clone_url("qa/app").parse().unwrap();
-    let query =
-        HeadsQuery { repo, branches: BranchSelector::new(["main"]).unwrap(), validator: None };
+    let query = HeadsQuery {
+        repo,
+        subjects: BranchSelector::new(["main"]).unwrap().into(),
+        validator: None,
+    };
     lab.http().log().clear();
     let answer = forge.heads(&[query]).await.remove(0);
     answer.map_err(|error| error.told())?;

@@ -58,6 +58,12 @@ impl Host for Site {
         self.repo.delete_branch(branch);
     }
 
+    fn tag(&self, name: &str, commit: &CommitSha, objects: usize) {
+        self.repo.force(&format!("refs/tags/{name}"), commit.as_str());
+        let around = |object: String, _| self.repo.annotate(name, &object);
+        (0..objects).fold(commit.to_string(), around);
+    }
+
     fn answer_wrongly(&self, wrong: Wrong) {
         let fault = match wrong {
             Wrong::Page => Fault::Html,

@@ -6,6 +6,7 @@ mod contract;
 mod forges;
 mod git;
 mod proxies;
+mod pulls;
 mod reports;
 mod sandbox;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sentry_core::forge::{
-    ChangesQuery, CommitStatus, ForgeErrorKind, Reporter as _, Source, StatusState,
+    Base, ChangesQuery, CommitStatus, ForgeErrorKind, Reporter as _, Source, StatusState,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
@@ -121,7 +121,7 @@ fn main_at(sha: &str) -> Revision {
 fn difference(repo: &RepoUrl, from: &str, to: &str) -> ChangesQuery {
     ChangesQuery {
         repo: repo.clone(),
-        from: from.parse().unwrap(),
+        from: Base::Commit(from.parse().unwrap()),
         to: sample::at("main", to),
         timeout: Duration::from_secs(60),
     }

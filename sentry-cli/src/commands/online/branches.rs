@@ -3,7 +3,7 @@
 use sentry_core::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::subject::Subject;
-use sentry_core::watch::{BranchSelector, Watch};
+use sentry_core::watch::{BranchSelector, SubjectSelector, Watch};
 use sentry_forge::Probed;
 
 use super::{Check, documents};
@@ -24,7 +24,7 @@ pub(super) async fn checks(parts: &Composition, watch: &Watch) -> Vec<Check> {
     checks
 }
 
-/// The branches of A, and the first one that is watched.
+/// The branches and tags of A, and the first one that is watched.
 async fn source(
     parts: &Composition,
     watch: &Watch,
@@ -32,24 +32,45 @@ async fn source(
 ) -> (Vec<Check>, Option<Subject>) {
     let what = "branches exist";
     let (forge, repo) = (parts.forges[&watch.source.forge].as_ref(), &watch.source.repo);
-    let selector = &watch.source.branches;
+    let selector = &watch.source.subjects;
     let heads = match heads(forge, repo, selector).await {
         Ok(heads) => heads.heads,
         Err(error) => return (vec![Check::forge(subject, what, &error)], None),
     };
-    let watched = || heads.keys().filter(|head| watch.source.selects(head));
-    let idle = selector.idle(&heads.keys().collect::<Vec<_>>());
-    let number = watched().count();
-    let check = if !idle.is_empty() {
-        let detail = missing(forge, repo, &idle).await;
+    let watched = || heads.keys().filter(|head| selector.matches(head));
+    let first = watched().next().cloned();
+    let (tags, branches): (Vec<_>, Vec<_>) = watched().partition(|head| head.tag().is_some());
+    let mut checks = Vec::new();
+    if let Some(branches_of) = &selector.branches {
+        checks.push(branches_exist(forge, watch, branches_of, &branches, subject).await);
+    }
+    if selector.tags.is_some() {
+        // The first one may come yet.
+        checks.push(Check::fine(subject, "tags", count_of(tags.len(), "tag", "tags")));
+    }
+    (checks, first)
+}
+
+/// That each pattern for branches has one.
+async fn branches_exist(
+    forge: &dyn Probed,
+    watch: &Watch,
+    selector: &BranchSelector,
+    branches: &[&Subject],
+    subject: &str,
+) -> Check {
+    let what = "branches exist";
+    let only = SubjectSelector::from(selector.clone());
+    let (idle, number) = (only.idle(branches), branches.len());
+    if !idle.is_empty() {
+        let detail = missing(forge, &watch.source.repo, &idle).await;
         Check::found(subject, what, detail, "fix `branches`, or push a matching branch")
     } else if number == 0 {
         let detail = format!("{selector} leaves no branch");
         Check::found(subject, what, detail, "exclude fewer branches in `branches`")
     } else {
         Check::fine(subject, what, count_of(number, "branch", "branches"))
-    };
-    (vec![check], watched().next().cloned())
+    }
 }
 
 /// That B has none of the branches that are wanted for a head of A. Whatever else keeps B from being read is told with
@@ -61,8 +82,8 @@ async fn manifests(
     subject: &str,
 ) -> Option<Check> {
     let (forge, repo) = (parts.forges[&watch.manifests.forge].as_ref(), &watch.manifests.repo);
-    let wanted = watch.manifests_branches(head);
-    let found = heads(forge, repo, &BranchSelector::named(wanted.iter())).await.ok()?;
+    let wanted = watch.manifests_branches(head, None);
+    let found = heads(forge, repo, &BranchSelector::named(wanted.iter()).into()).await.ok()?;
     if !found.heads.is_empty() {
         return None;
     }
@@ -114,15 +135,15 @@ async fn all_branches(forge: &dyn Probed, repo: &RepoUrl) -> Result<Vec<Subject>
     let all = BranchSelector::new(["*"]).map_err(|error| {
         ForgeError::new(ForgeErrorKind::Local, sentry_core::error::text(&error))
     })?;
-    Ok(heads(forge, repo, &all).await?.heads.into_keys().collect())
+    Ok(heads(forge, repo, &all.into()).await?.heads.into_keys().collect())
 }
 
 async fn heads(
     forge: &dyn Probed,
     repo: &RepoUrl,
-    branches: &BranchSelector,
+    subjects: &SubjectSelector,
 ) -> Result<HeadList, ForgeError> {
-    let query = HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
+    let query = HeadsQuery { repo: repo.clone(), subjects: subjects.clone(), validator: None };
     match forge.heads(std::slice::from_ref(&query)).await.pop().transpose()? {
         Some(HeadsAnswer::Heads(heads)) => Ok(heads),
         _ => Err(ForgeError::new(

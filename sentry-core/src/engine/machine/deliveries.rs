@@ -153,6 +153,7 @@ impl Machine {
                 only: None,
                 dry_run,
             },
+            pull: self.ledger.pull(watch, &revision.subject),
             revision,
             commit: None,
             state: DeliveryState::Pending,
@@ -197,8 +198,8 @@ impl Machine {
     fn newer_head(&self, delivery: &Delivery) -> Option<CommitSha> {
         let state = self.ledger.cursors(&key_of(delivery))?;
         let is_change = delivery.asked.cause.is_automatic() && delivery.asked.trigger.is_none();
-        (is_change && state.observed.sha != delivery.revision.sha)
-            .then(|| state.observed.sha.clone())
+        let is_newest = state.is_of(&delivery.revision.sha, delivery.pull.as_deref());
+        (is_change && !is_newest).then(|| state.observed.sha.clone())
     }
 
     fn launch(&mut self, delivery: Delivery, key: SubjectKey) {
@@ -213,8 +214,7 @@ impl Machine {
         self.tell(EventKind::step(&delivery));
         // What a person asks for runs whatever changed, and so does a head that is delivered once more because B moved.
         let compares = delivery.asked.trigger.is_none() && delivery.asked.cause != Cause::Manifests;
-        let base = self.ledger.cursors(&key).filter(|_| compares);
-        let base = base.and_then(|cursors| cursors.base().cloned());
+        let base = if compares { self.ledger.base(&key) } else { None };
         self.attempts.running.insert(key, delivery.id.clone());
         self.attempts.ready.forget(&delivery.id);
         self.touch(&delivery.id);

@@ -40,7 +40,7 @@ use crate::clock::Timestamp;
 use crate::delivery::{Delivery, DeliveryState, RunRecord, Trigger};
 use crate::deployer::{DeployError, FollowQuery, Retire, RunChange};
 use crate::event::EventKind;
-use crate::forge::{ForgeError, HeadsAnswer, HeadsQuery};
+use crate::forge::{Base, ForgeError, HeadsAnswer, HeadsQuery, PullsAnswer, PullsQuery};
 use crate::ids::{DeliveryId, Sequence, TriggerId};
 use crate::names::{ClusterRef, WatchName};
 use crate::notifier::NotifyError;
@@ -128,6 +128,8 @@ pub(in crate::engine) struct Polled {
     pub(in crate::engine) forge: String,
     pub(in crate::engine) asked: Vec<(usize, HeadsQuery)>,
     pub(in crate::engine) answers: Vec<Result<HeadsAnswer, ForgeError>>,
+    /// Of those that were asked for their pull requests as well.
+    pub(in crate::engine) pulls: Vec<(usize, Result<PullsAnswer, ForgeError>)>,
     pub(in crate::engine) took: Duration,
 }
 
@@ -143,10 +145,10 @@ pub(in crate::engine) enum Job {
 /// What the owner is to do once the writes are kept.
 #[derive(Debug)]
 pub(in crate::engine) enum Call {
-    /// Ask a forge.
-    Poll { forge: String, asked: Vec<(usize, HeadsQuery)> },
+    /// Ask a forge for heads, and some of the same repositories for pull requests.
+    Poll { forge: String, asked: Vec<(usize, HeadsQuery)>, pulls: Vec<(usize, PullsQuery)> },
     /// Make an attempt of a delivery; changed paths are counted from `base`.
-    Attempt { delivery: Box<Delivery>, watch: Arc<Watch>, base: Option<CommitSha> },
+    Attempt { delivery: Box<Delivery>, watch: Arc<Watch>, base: Option<Base> },
     /// Let an attempt take its step, with so many of the runs that it wants to create, or halt it.
     Proceed(u64, Result<usize, Halt>),
     /// Follow runs.

@@ -10,7 +10,7 @@ use crate::delivery::Cause;
 use crate::engine::conclude::superseded;
 use crate::engine::poller::{Absorbed, Group};
 use crate::event::EventKind;
-use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, PullsQuery};
 use crate::repo::RepoPath;
 use crate::revision::Revision;
 use crate::store::Write;
@@ -21,13 +21,20 @@ const GATHER: Duration = Duration::from_millis(200);
 /// A forge, and the one repository that this round is about, if it is asked by itself.
 type Round = (String, Option<usize>);
 
+/// What a round asks.
+#[derive(Default)]
+struct Questions {
+    asked: Vec<(usize, HeadsQuery)>,
+    pulls: Vec<(usize, PullsQuery)>,
+}
+
 impl Machine {
     pub(super) fn start_polls(&mut self) {
         let now = self.now.instant;
         if now < self.polls.next_round {
             return;
         }
-        let mut rounds: BTreeMap<Round, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
+        let mut rounds: BTreeMap<Round, Questions> = BTreeMap::new();
         for index in 0..self.polls.groups.len() {
             let group = &self.polls.groups[index];
             if group.in_flight || group.due > now || !self.is_asked(group) {
@@ -39,7 +46,8 @@ impl Machine {
                 Some(query) => {
                     let alone = group.is_failing().then_some(index);
                     let round = rounds.entry((group.forge.clone(), alone)).or_default();
-                    round.push((index, query));
+                    round.asked.push((index, query));
+                    round.pulls.extend(group.pulls_query(&self.ledger).map(|pulls| (index, pulls)));
                     group.in_flight = true;
                 }
                 None => {
@@ -51,8 +59,8 @@ impl Machine {
         if !rounds.is_empty() {
             self.polls.next_round = now + GATHER;
         }
-        for ((forge, _), asked) in rounds {
-            self.call(Call::Poll { forge, asked });
+        for ((forge, _), Questions { asked, pulls }) in rounds {
+            self.call(Call::Poll { forge, asked, pulls });
         }
     }
 
@@ -66,7 +74,13 @@ impl Machine {
     }
 
     pub(super) fn polled(&mut self, polled: Polled) {
-        let Polled { forge, asked, answers, took } = polled;
+        let Polled { forge, asked, answers, pulls, took } = polled;
+        // First: a branch's head that one has starts nothing of its own.
+        for (index, answer) in pulls {
+            let group = &mut self.polls.groups[index];
+            let absorbed = group.absorb_pulls(answer, &self.ledger, self.now.stamp);
+            self.take_in(absorbed);
+        }
         let mut answers = answers.into_iter();
         let (mut answered, mut failed) = (0, 0);
         for (index, query) in asked {
@@ -123,8 +137,14 @@ impl Machine {
         answer: Result<HeadsAnswer, ForgeError>,
     ) {
         let backoff = self.known.options.backoff;
-        let Absorbed { mut writes, mut events, closed } =
+        let absorbed =
             self.polls.groups[index].absorb(query, answer, &self.ledger, self.now, &backoff);
+        self.take_in(absorbed);
+        self.follow_manifests(index);
+    }
+
+    fn take_in(&mut self, absorbed: Absorbed) {
+        let Absorbed { mut writes, mut events, closed } = absorbed;
         for (key, by) in closed {
             let running = &self.attempts.running;
             let waiting = self.ledger.open_change(&key).filter(|_| !running.contains_key(&key));
@@ -136,7 +156,6 @@ impl Machine {
         }
         self.write(writes);
         self.effects.events.extend(events);
-        self.follow_manifests(index);
     }
 
     /// B moved, and a watch follows B as well: the head of A is delivered once more, once for each head of B. What waits is

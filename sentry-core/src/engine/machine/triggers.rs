@@ -47,12 +47,11 @@ impl Machine {
     pub(super) fn take_deliver(&mut self, trigger: &Trigger) {
         let TriggerKind::Deliver { subject, sha, .. } = &trigger.kind else { return };
         let Some(watch) = self.known.watches.get(&trigger.watch).cloned() else { return };
-        if !watch.source.selects(subject) {
+        if !watch.source.subjects.matches(subject) {
+            let (kind, called) = (subject.kind(), subject.name());
             let text = format!(
-                "watch {} does not select {} {subject}; it selects {}",
-                watch.name,
-                subject.kind(),
-                watch.source.branches
+                "watch {} does not select {kind} {called}; it selects {}",
+                watch.name, watch.source.subjects
             );
             return self.reject(trigger, text);
         }
@@ -70,15 +69,12 @@ impl Machine {
         let state = self.ledger.cursors(&(watch.name.clone(), subject.clone()));
         let known = state.is_some_and(|s| s.gone.is_none());
         if asked && !known && sha.is_none() {
+            let (repo, kind, called) = (&watch.source.repo, subject.kind(), subject.name());
             let text = match self.ledger.watches.get(&watch.name) {
                 Some(known) if known.unreachable.is_none() => {
-                    format!("{} has no {} {subject}", watch.source.repo, subject.kind())
+                    format!("{repo} has no {kind} {called}")
                 }
-                _ => format!(
-                    "{} does not answer, and {} {subject} was never seen",
-                    watch.source.repo,
-                    subject.kind()
-                ),
+                _ => format!("{repo} does not answer, and {kind} {called} was never seen"),
             };
             self.reject(trigger, text);
         }
@@ -222,6 +218,7 @@ impl Machine {
             ..delivery.asked
         };
         (delivery.intent, delivery.commit) = (earlier.intent, earlier.commit);
+        delivery.pull = earlier.pull;
         let id = delivery.id.clone();
         self.answer(trigger, &id, vec![Write::Delivery(Box::new(delivery))]);
     }

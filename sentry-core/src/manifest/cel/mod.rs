@@ -30,10 +30,12 @@ use crate::forge::ChangedPaths;
 pub(super) struct Facts<'a> {
     /// `event` and `event_type`.
     pub(super) event: &'a str,
-    /// `source_branch`, without `refs/heads/`.
+    /// `source_branch`: a branch's name, or another subject's whole reference.
     pub(super) source_branch: &'a str,
     /// `target_branch`, in the same form.
     pub(super) target_branch: &'a str,
+    /// What makes both whole references: `refs/heads/`, or nothing where they are that.
+    pub(super) heads: &'static str,
     /// `source_url` and `target_url`.
     pub(super) url: &'a str,
     /// `event_title`.
@@ -107,7 +109,7 @@ fn evaluate_here(
     let known = |name: &str| facts.own.contains_key(name) || marked.variable(name).is_some();
     let names = check::check(&expression, &known);
     let refusals = bind::bind(&mut expression, marked);
-    let prefix = if names.full_refs { "refs/heads/" } else { "" };
+    let prefix = if names.full_refs { facts.heads } else { "" };
     let [source, target] =
         [facts.source_branch, facts.target_branch].map(|branch| format!("{prefix}{branch}"));
     let facts = &Facts { source_branch: &source, target_branch: &target, ..*facts };

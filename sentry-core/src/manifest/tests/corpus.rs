@@ -236,6 +236,7 @@ fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Truth, NoAns
         event,
         source_branch: "main",
         target_branch: "main",
+        heads: "refs/heads/",
         url,
         title: "",
         own: &own,

@@ -13,6 +13,7 @@ mod reading;
 mod refs;
 mod remotes;
 mod startable;
+mod tags;
 mod values;
 mod variables;
 
@@ -33,6 +34,7 @@ const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 struct Scene {
     watch: Watch,
     revision: Revision,
+    pull: Option<PullRequest>,
     delivery: DeliveryId,
     trigger: Option<TriggerId>,
     manifests: Revision,
@@ -50,7 +52,7 @@ impl Default for Scene {
         let source = Source {
             forge: "github".into(),
             repo: "https://github.com/Acme/Web.git".parse().unwrap(),
-            branches: BranchSelector::new(["main"]).unwrap(),
+            subjects: BranchSelector::new(["main"]).unwrap().into(),
         };
         let manifests = Manifests {
             forge: "github".into(),
@@ -73,6 +75,7 @@ impl Default for Scene {
                 subject: Subject::Branch("release/1.0".parse().unwrap()),
                 sha: SHA.parse().unwrap(),
             },
+            pull: None,
             delivery: "01jdq0000000000000000000aa".parse().unwrap(),
             trigger: None,
             manifests: Revision {
@@ -94,6 +97,7 @@ impl Scene {
         Context {
             watch: &self.watch,
             revision: &self.revision,
+            pull: self.pull.as_ref(),
             delivery: &self.delivery,
             again: self.trigger.as_ref().map(TriggerId::as_str),
             manifests: &self.manifests,

@@ -128,6 +128,7 @@ pub async fn every_reason_of_a_head_reads_back(at: Handles) {
         Reason::OnlyObjects,
         Reason::RunsLeftOut,
         Reason::SkippedByMarker,
+        Reason::InPullRequest,
         Reason::Suspended,
         Reason::Parked,
         Reason::Cancelled,

@@ -14,6 +14,7 @@ mod exist;
 mod follow;
 #[path = "../each/git_auth.rs"]
 mod git_auth;
+mod identity;
 #[path = "../each/kinds.rs"]
 mod kinds;
 #[path = "../each/managers.rs"]

@@ -217,11 +217,11 @@ impl<'a> Attempt<'a> {
     /// Where the subject is now; `None` if it is gone.
     async fn head(&self) -> Result<Option<Id>, ForgeError> {
         let Place { repo, authorization } = self.place;
-        let name = self.subject.name();
-        let body = ls_refs::request(&[name.to_owned()], self.objects.algorithm);
+        // Such a server gives out a tag's own object and not what it stands for.
+        let body = ls_refs::request_tips(&[self.subject.reference()], self.objects.algorithm);
         let listed = ls_refs::asked(&self.within.http, repo, body, authorization, NEW).await?;
         let refs = listed.into_refs().refs;
-        Ok(refs.iter().find(|(branch, _)| branch.as_str() == name).and_then(|(_, id)| Id::of(id)))
+        Ok(refs.iter().find(|(subject, _)| subject == self.subject).and_then(|(_, id)| Id::of(id)))
     }
 
     /// One request. What of the room is left bounds what may arrive.

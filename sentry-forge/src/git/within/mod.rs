@@ -28,7 +28,7 @@ use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeLimits, TreeQuery,
 };
 use sentry_core::recent::Recent;
-use sentry_core::repo::RepoUrl;
+use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
 use tokio::time::Instant;
 
@@ -215,6 +215,7 @@ impl Transport {
     pub(super) async fn changes_within(
         &self,
         query: &ChangesQuery,
+        from: &CommitSha,
         authorization: Option<&HeaderValue>,
         room: u64,
     ) -> Result<Option<ChangedPaths>, ForgeError> {
@@ -224,8 +225,8 @@ impl Transport {
             let Some(mut attempt) = self.attempt_within(place, &query.to, bounds).await? else {
                 return Ok(None);
             };
-            attempt.fetch_trees(&query.from).await?;
-            attempt.compare(&query.from).await.map(Some)
+            attempt.fetch_trees(from).await?;
+            attempt.compare(from).await.map(Some)
         };
         self.in_time(&query.repo, &query.to, bounds.deadline, compare).await
     }

@@ -144,7 +144,7 @@ impl Lab {
     ) -> Result<HeadsAnswer, ForgeError> {
         let query = HeadsQuery {
             repo: repo.clone(),
-            branches: BranchSelector::new(branches.iter().copied()).unwrap(),
+            subjects: BranchSelector::new(branches.iter().copied()).unwrap().into(),
             validator: earlier.and_then(|heads| heads.validator.clone()),
         };
         self.forge.heads(&[query]).await.remove(0)

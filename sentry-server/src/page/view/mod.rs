@@ -20,7 +20,7 @@ pub(crate) mod watch;
 
 use askama::Template;
 use sentry_api::ApiError;
-use sentry_api::shape::AgentStatus;
+use sentry_api::shape::{AgentStatus, FleetStatus};
 use sentry_core::clock::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -253,6 +253,18 @@ impl Frame {
         self
     }
 
+    /// Where several agents share the state, they stand for the one.
+    pub(crate) fn with_fleet(mut self, fleet: Option<&FleetStatus>) -> Self {
+        let Some(fleet) = fleet else { return self };
+        let (lost, members) = (fleet.unowned.len(), fleet.members.len());
+        if lost > 0 {
+            self.agent = Some(State::new(Tone::Bad, self.words.count("agents-lack", lost)));
+        } else if members > 0 {
+            self.agent = Some(State::new(Tone::Good, self.words.count("agents-work", members)));
+        }
+        self
+    }
+
     fn style(&self) -> &'static str {
         &STYLE.path
     }
@@ -396,6 +408,23 @@ mod tests {
         let reader = Reader { words: Words(Language::Chinese), ..sample::reader() };
         let said = Timed::new(&reader, "trouble-next", at).render().unwrap();
         assert!(said.starts_with("<time") && said.ends_with("</time>再试"), "{said}");
+    }
+
+    #[test]
+    fn a_page_counts_the_agents_that_share_the_state_and_says_where_one_is_missing() {
+        let says = |members: usize, unowned: &[&str]| {
+            let member =
+                serde_json::json!({"holder": "h", "seconds": 1, "slots": [], "watches": 0});
+            let fleet = serde_json::json!({"members": vec![member; members], "unowned": unowned});
+            let fleet = serde_json::from_value(fleet).unwrap();
+            let frame = Frame::for_reader("Watches", "1", &sample::reader()).with_agent(None);
+            frame.with_fleet(Some(&fleet)).agent.unwrap()
+        };
+        let told = |state: State| (state.tone, state.word);
+        assert_eq!(told(says(3, &[])), (Tone::Good, "3 agents work".to_owned()));
+        assert_eq!(told(says(1, &[])), (Tone::Good, "1 agent works".to_owned()));
+        assert_eq!(told(says(2, &["a"])), (Tone::Bad, "no agent works for 1 watch".to_owned()));
+        assert_eq!(says(0, &[]).tone, Tone::Bad);
     }
 
     #[test]

@@ -24,16 +24,15 @@ use crate::delivery::{DeliveryState, Reason};
 use crate::repo::CommitSha;
 use crate::testing::sample;
 
-impl Branch {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Main => "main",
-            Self::Dev => "dev",
+impl World {
+    /// A subject's text.
+    pub(super) fn name(&self, branch: Branch) -> &'static str {
+        match branch {
+            Branch::Main => "main",
+            Branch::Dev => self.dev,
         }
     }
-}
 
-impl World {
     fn happens(&mut self, model: &Model, event: &Event) {
         match *event {
             Event::Push(branch) => drop(self.push(branch)),
@@ -88,7 +87,7 @@ impl World {
         for branch in [Branch::Main, Branch::Dev] {
             let heads = model.history.get(&branch).into_iter().flatten();
             let mut heads = heads.map(|commit| &self.commits[*commit]);
-            for cursor in self.delivered.get(branch.name()).into_iter().flatten() {
+            for cursor in self.delivered.get(self.name(branch)).into_iter().flatten() {
                 let order = "promise 4: delivered in another order than the heads came";
                 assert!(heads.any(|head| head == cursor), "{order}: {:?}", self.delivered);
             }
@@ -109,8 +108,8 @@ impl World {
     fn outcome(&self, model: &Model) {
         assert!(self.kept.ledger.open.is_empty(), "promise 9: stuck: {:#?}", self.kept.ledger.open);
         for branch in [Branch::Main, Branch::Dev] {
-            let name = branch.name();
-            let state = self.cursors().find(|cursors| cursors.subject.name() == name);
+            let name = self.name(branch);
+            let state = self.cursors().find(|cursors| cursors.subject.text() == name);
             let delivered = state.and_then(|state| Some(&state.delivered.as_ref()?.sha));
             let owed = model.owed(branch).map(|commit| &self.commits[commit]);
             let passed = state.and_then(|state| state.passed.as_ref());
@@ -147,15 +146,16 @@ impl World {
     }
 }
 
-struct TheMachine;
+/// With a tag beside the branch, or with two branches.
+struct TheMachine<const TAG: bool>;
 
-impl StateMachineTest for TheMachine {
+impl<const TAG: bool> StateMachineTest for TheMachine<TAG> {
     type SystemUnderTest = World;
     type Reference = Model;
 
     fn init_test(_: &Model) -> World {
         fastrand::seed(1);
-        let mut world = World::new();
+        let mut world = World::new(if TAG { reference::TAG } else { reference::DEV });
         world.restart();
         world.wait(5);
         world
@@ -184,6 +184,11 @@ prop_state_machine! {
 
     #[test]
     fn whatever_happens_in_whatever_order_the_machine_keeps_what_the_model_promises(
-        sequential 1..40 => TheMachine
+        sequential 1..40 => TheMachine<false>
+    );
+
+    #[test]
+    fn whatever_happens_to_a_tag_the_machine_keeps_what_the_model_promises(
+        sequential 1..40 => TheMachine<true>
     );
 }

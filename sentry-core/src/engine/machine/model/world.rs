@@ -25,6 +25,7 @@ use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::store::Write;
 use crate::testing::sample;
+use crate::watch::SubjectSelector;
 use crate::watch::sample::watch;
 
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
@@ -111,6 +112,8 @@ pub(super) struct World {
     /// How many more moments, before and after each commit, the agent lives.
     pub(super) left: usize,
     pub(super) selects_dev: bool,
+    /// What the other subject is, by its text.
+    pub(super) dev: &'static str,
     /// What each request was acknowledged with, and when that was first asked for.
     pub(super) requests: BTreeMap<usize, (TriggerId, Timestamp)>,
     pub(super) latest: Timestamp,
@@ -120,7 +123,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(dev: &'static str) -> Self {
         let mut world = Self {
             machine: None,
             began: Instant::now(),
@@ -144,6 +147,7 @@ impl World {
             kept: Kept::default(),
             left: usize::MAX,
             selects_dev: true,
+            dev,
             requests: BTreeMap::new(),
             latest: Timestamp::UNIX_EPOCH,
             delivered: BTreeMap::new(),
@@ -185,8 +189,10 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.die();
         self.left = usize::MAX;
-        let branches: &[&str] = if self.selects_dev { &["main", "dev"] } else { &["main"] };
-        let mut watch = watch("qa", branches);
+        let mut watch = watch("qa", &["main"]);
+        let selected = [Branch::Main, Branch::Dev].map(|branch| sample::subject(self.name(branch)));
+        let number = if self.selects_dev { 2 } else { 1 };
+        watch.source.subjects = SubjectSelector::named(&selected[..number]);
         watch.timing.polling_interval = INTERVAL;
         let mut options = Options::default();
         options.backoff.cap = Duration::from_secs(60);
@@ -287,7 +293,7 @@ impl World {
     /// Judges every cursor as it is written.
     fn look(&mut self, write: &Write) {
         let Write::Cursors(cursors) = write else { return };
-        let branch = cursors.subject.name();
+        let branch = &*cursors.subject.text();
         let expected = |reason: &Reason| matches!(reason, Reason::Baseline | Reason::Cancelled);
         if let Some(passed) = cursors.passed.as_ref().filter(|p| !expected(&p.reason)) {
             self.faults.push(format!("{branch}: let pass: {passed:?}"));
@@ -311,7 +317,9 @@ impl World {
 
     fn make(&mut self, call: Call) -> Option<Effects> {
         match call {
-            Call::Poll { forge, asked } => self.after(ANSWER, Happening::Answer { forge, asked }),
+            Call::Poll { forge, asked, pulls: _ } => {
+                self.after(ANSWER, Happening::Answer { forge, asked })
+            }
             Call::Attempt { delivery, .. } => {
                 let (id, earlier) = (delivery.id.clone(), delivery.runs.len());
                 let step = DeliveryState::Fetching;
@@ -342,7 +350,8 @@ impl World {
         match happening {
             Happening::Answer { forge, asked } => {
                 let answers = asked.iter().map(|(_, query)| self.answer(query)).collect();
-                self.input(Input::Polled(Polled { forge, asked, answers, took: ANSWER }));
+                let (pulls, took) = (Vec::new(), ANSWER);
+                self.input(Input::Polled(Polled { forge, asked, answers, pulls, took }));
             }
             Happening::Step(id) => self.step(&id),
             Happening::Applied(id) => self.applied(&id),
@@ -358,7 +367,7 @@ impl World {
         let is_a = query.repo.as_str().ends_with("/app");
         let heads = if is_a {
             let head = |(branch, sha): (&Branch, &CommitSha)| {
-                (sample::subject(branch.name()), sha.clone())
+                (sample::subject(self.name(*branch)), sha.clone())
             };
             self.heads.iter().map(head).collect()
         } else {
