@@ -1,7 +1,7 @@
 //! A whole state from one place to another, record by record, and compared at the end.
 //!
-//! What is not copied: validators of forges' answers, which are a slot's own and are asked for anew, and what an agent last
-//! said of itself.
+//! What is not copied: validators of forges' answers, which are a slot's own, and what open deliveries got from elsewhere: both are
+//! asked for anew. And what an agent last said of itself.
 
 use async_trait::async_trait;
 use sentry_core::cursor::Cursors;
