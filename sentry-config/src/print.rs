@@ -300,14 +300,7 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     }
     out.put("refusals", watch.refusals.as_str());
     write_reading(out, &watch.reading);
-    let RemoteRules { tasks, hub, hosts } = &watch.remote;
-    out.put("remote_tasks", tasks.as_str());
-    if !hosts.is_empty() {
-        out.put("remote_hosts", hosts.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-    if let Some(hub) = hub {
-        out.put("remote_hub", hub.as_str().trim_end_matches('/'));
-    }
+    write_remote(out, &watch.remote);
     out.put("on_first_sight", watch.on_first_sight.as_str());
     out.put("watch_manifests", watch.watch_manifests);
     if !watch.variables.is_empty() {
@@ -329,6 +322,16 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     write_reporting(out, watch, config);
     if !config.receivers.is_empty() {
         out.put("notify", watch.notify.iter().map(|s| s.receiver.as_str()).collect::<Vec<_>>());
+    }
+}
+
+fn write_remote(out: &mut Lines, RemoteRules { tasks, hub, hosts }: &RemoteRules) {
+    out.put("remote_tasks", tasks.as_str());
+    if !hosts.is_empty() {
+        out.put("remote_hosts", hosts.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    if let Some(hub) = hub {
+        out.put("remote_hub", hub.as_str().trim_end_matches('/'));
     }
 }
 

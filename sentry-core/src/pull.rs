@@ -104,8 +104,8 @@ impl PullSelector {
     /// True if the pull request is selected as it is now.
     #[must_use]
     pub fn matches(&self, pull: &PullRequest) -> bool {
-        !pull.is_fork
-            && !(self.skips_drafts && pull.is_draft)
+        let is_held_back = pull.is_fork || self.skips_drafts && pull.is_draft;
+        !is_held_back
             && self.target.as_ref().is_none_or(|target| target.matches(&pull.target_branch))
             && self.need.is_subset(&pull.labels)
             && self.without.is_disjoint(&pull.labels)

@@ -13,6 +13,7 @@ use sentry_core::repo::CommitSha;
 use sentry_core::store::{Archive as _, Inbox as _};
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::testing::fate::Fate;
+use sentry_core::watch::ReportDetail;
 use sentry_tests::promise::{cases, kept};
 
 use crate::mortal::{Mortal, PAUSE};
@@ -32,6 +33,8 @@ impl Story {
     async fn begin(fate: &Arc<Fate>, away: bool) -> Option<Self> {
         let deployer = FakeDeployer::new().following();
         let mut world = World::new(deployer).polled_every(Duration::from_secs(20));
+        // Cancelled before it is known who may read A, the commit would not say by whom.
+        world.watches[0].reporting.detail = Some(ReportDetail::Reasons);
         world.options.inbox_interval = Duration::from_secs(1);
         world.start();
         seconds(5).await;
@@ -122,7 +125,10 @@ impl Story {
         let of = |s: &CommitStatus| s.revision.sha == self.sha && s.context == "sentry-gitops/qa";
         let shown: Vec<_> = shown.filter(of).map(|s| (s.state, s.description)).collect();
         let told = shown.iter().filter(|(state, _)| *state == StatusState::Cancelled).count();
-        assert!(shown.last().is_some_and(|(_, text)| text.starts_with("cancelled by ops")), "{at}");
+        assert!(
+            shown.last().is_some_and(|(_, text)| text.starts_with("cancelled by ops")),
+            "{at}: {shown:?}"
+        );
         // Killed after a status is set and before that is written, it is set once more.
         assert!(told == 1 || killed && told == 2, "{at}: {shown:?}");
         !made.is_empty()

@@ -106,12 +106,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let pull = pull.as_deref();
     let revision = Revision { subject: subject.clone(), sha };
     let info = commit_info(source, watch, &revision).await?;
-    let b = &parts.forges[&watch.manifests.forge];
-    let names = watch.manifests_branches(subject, pull);
-    let pinned = courier::resolve(b.heads.as_ref(), watch, names).await;
-    let pinned = pinned.map_err(|error| attempt_error(error, watch))?;
-    let tree = courier::fetch(b.source.as_ref(), watch, &pinned, watch.timing.timeout).await;
-    let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
+    let (pinned, documents) = manifests(parts, watch, subject, pull).await?;
     let delivery = DeliveryId::new(parts.clock.now(), fastrand::u128(..));
     let changed = if asked_for {
         None
@@ -148,16 +143,42 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         Err(error) => Err(error.clone()),
     };
     let git_auth = lent(source, &context, &mut set).await?;
+    let plan = plan(watch, delivery.clone(), &set, git_auth);
+    Ok(Preview { revision, manifests: pinned, set, plan, check })
+}
+
+/// What would be sent, if nothing of it is refused.
+fn plan(
+    watch: &Watch,
+    delivery: DeliveryId,
+    set: &ManifestSet,
+    git_auth: Vec<GitAuth>,
+) -> Option<Plan> {
     let refused = watch.refusals == Refusals::Strict && set.refusals().next().is_some();
-    let plan = (!refused && !set.objects.is_empty()).then(|| Plan {
-        delivery: delivery.clone(),
+    (!refused && !set.objects.is_empty()).then(|| Plan {
+        delivery,
         cluster: watch.cluster.clone(),
         force_conflicts: watch.force_conflicts,
         objects: set.objects.clone(),
         git_auth,
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),
-    });
-    Ok(Preview { revision, manifests: pinned, set, plan, check })
+    })
+}
+
+/// B's commit, and what its directory holds.
+async fn manifests(
+    parts: &Parts,
+    watch: &Watch,
+    subject: &Subject,
+    pull: Option<&PullRequest>,
+) -> Result<(Revision, Documents), EngineError> {
+    let b = &parts.forges[&watch.manifests.forge];
+    let names = watch.manifests_branches(subject, pull);
+    let pinned = courier::resolve(b.heads.as_ref(), watch, names).await;
+    let pinned = pinned.map_err(|error| attempt_error(error, watch))?;
+    let tree = courier::fetch(b.source.as_ref(), watch, &pinned, watch.timing.timeout).await;
+    let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
+    Ok((pinned, documents))
 }
 
 /// What the runs that start need of elsewhere.

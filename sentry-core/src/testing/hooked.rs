@@ -9,8 +9,8 @@ use futures::stream::{self, BoxStream};
 
 use crate::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use crate::forge::{
-    Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
-    Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
+    Audience, Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus,
+    ForgeError, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
 };
 use crate::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use crate::repo::RepoUrl;
@@ -159,6 +159,9 @@ impl<T: Source + ?Sized, H: Hook + ?Sized> Source for Hooked<T, H> {
 impl<T: Reporter + ?Sized, H: Hook + ?Sized> Reporter for Hooked<T, H> {
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         self.around(Call::SetStatus(status), self.inner.set_status(repo, status)).await
+    }
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
+        self.inner.audience(repo).await
     }
 }
 

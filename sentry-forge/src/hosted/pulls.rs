@@ -58,10 +58,10 @@ impl Hosted {
         let now = SystemClock.now().as_second();
         let mark = query.validator.as_ref().and_then(Mark::of);
         let mark = mark.filter(|mark| now - mark.whole < WHOLE_EVERY);
-        if let Some(mark) = mark {
-            if let Some(answer) = self.updated_pulls(&query.repo, &mark).await? {
-                return Ok(answer);
-            }
+        if let Some(mark) = mark
+            && let Some(answer) = self.updated_pulls(&query.repo, &mark).await?
+        {
+            return Ok(answer);
         }
         self.open_pulls(&query.repo, now).await
     }

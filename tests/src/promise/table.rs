@@ -80,7 +80,7 @@ pub const PROMISES: &[Promise] = &[
         "branch deleted, re-created",
         "no action while gone, resumes ≤ 1 poll",
         &[proof("over fakes", FAKES, "all"), proof("the program", PROGRAM, "all")],
-        "sentry-core/src/change.rs::a_deleted_branch_does_nothing_and_is_a_change_when_it_is_back_even_at_the_same_commit",
+        "sentry-core/src/change.rs::a_deleted_one_does_nothing_and_is_a_change_when_it_is_back_even_at_the_same_commit",
     ),
     promise(
         11,

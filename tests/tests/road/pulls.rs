@@ -61,13 +61,12 @@ fn a_pull_request_runs_once_for_each_head_and_target_and_one_of_a_fork_never() {
         let last = scene.a.commit("main", &[("n", "4")], "work");
         expected.insert(format!("push  main {last}"), 1);
         eventually(&format!("{kind}: a push runs"), || scene.made() == expected);
-        let statuses = scene.server.statuses();
         for sha in [&head, &next, &last] {
-            assert!(
-                statuses.iter().any(|status| status.sha == *sha),
-                "{kind}: {sha} shows nothing"
-            );
+            eventually(&format!("{kind}: {sha} shows something"), || {
+                scene.server.statuses().iter().any(|status| status.sha == *sha)
+            });
         }
+        let statuses = scene.server.statuses();
         assert!(statuses.iter().all(|status| ![&strange, &old].contains(&&status.sha)), "{kind}");
         assert_eq!(agent.term().code, Some(0));
     }

@@ -251,7 +251,7 @@ fn which_runs_of_real_directories_can_start_now() {
     let (mut all, mut here, mut now) = (0, 0, 0);
     for (name, documents) in directories() {
         let mut names = Vec::new();
-        values(&documents).for_each(|(_, _, value)| startable::referred(value, &mut names));
+        values(&documents).for_each(|(_, _, value)| referred(value, &mut names));
         let runs = values(&documents).filter(|(_, _, v)| policy::is_run(v));
         let runs: Vec<_> = runs.filter(|(_, _, v)| v["kind"] == "PipelineRun").collect();
         let (mut alone, mut with) = (BTreeSet::new(), BTreeMap::new());
@@ -279,4 +279,21 @@ fn which_runs_of_real_directories_can_start_now() {
         "{all} PipelineRuns: {here} start on a push with nothing else installed, {now} by an event on main with what is elsewhere"
     );
     assert!(now > here);
+}
+
+/// The names of tasks and pipelines that runs and pipelines refer to.
+fn referred(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                if key == "taskRef" || key == "pipelineRef" {
+                    let name = inner.get("name").and_then(Value::as_str);
+                    found.extend(name.map(str::to_owned));
+                }
+                referred(inner, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| referred(item, found)),
+        _ => {}
+    }
 }

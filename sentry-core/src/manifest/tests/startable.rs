@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::*;
 
 /// The words of `on-event`, as they are asked for.
@@ -173,22 +171,4 @@ fn each_shape_of_real_directories_starts_by_the_events_that_it_is_for_and_by_no_
     }
     let all: usize = SHAPES.iter().map(|(.., events)| events.len()).sum();
     assert!(without < all, "without elsewhere fewer start: {without} of {all}");
-}
-
-/// The names of tasks and pipelines that runs and pipelines refer to.
-#[cfg_attr(not(feature = "corpus"), expect(dead_code, reason = "only the corpus is asked"))]
-pub(super) fn referred(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map {
-                if key == "taskRef" || key == "pipelineRef" {
-                    let name = inner.get("name").and_then(Value::as_str);
-                    found.extend(name.map(str::to_owned));
-                }
-                referred(inner, found);
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| referred(item, found)),
-        _ => {}
-    }
 }

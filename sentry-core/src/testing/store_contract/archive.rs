@@ -247,6 +247,8 @@ pub async fn the_inventory_keeps_an_object_until_it_is_known_to_be_deleted(at: H
 /// See the name.
 pub async fn a_reader_sees_all_of_a_commit_or_nothing_of_it(at: Handles) {
     const LAST: u32 = 60;
+    // A claim may be more than one call of the state.
+    at.claim().await;
     let write = async {
         for n in 1..=LAST {
             at.commit(&sample::generation(n)).await;
