@@ -123,10 +123,10 @@ pub trait Reporter: fmt::Debug + Send + Sync {
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError>;
 
     /// Who may read what is shown in a repository, as far as the forge says.
-    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
-        let _ = repo;
-        Ok(Audience::Unknown)
-    }
+    ///
+    /// No error fails a delivery: as long as nobody says, no more is shown than where everybody may read. It is asked again
+    /// after an hour.
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError>;
 }
 
 /// Who may read a repository.

@@ -93,9 +93,15 @@ pub trait Archive: fmt::Debug + Send + Sync {
 #[async_trait]
 pub trait Blobs: fmt::Debug + Send + Sync {
     /// Keeps a document for a delivery; for one that the state does not hold, or that has ended, nothing is kept.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unavailable`] may pass; a repeat keeps nothing twice.
     async fn put(&self, delivery: &DeliveryId, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// The document of a delivery with this sha256 (in hex), if it is kept and whole.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unavailable`] may pass.
     async fn get(&self, delivery: &DeliveryId, sha256: &str)
     -> Result<Option<Vec<u8>>, StoreError>;
 }

@@ -1,27 +1,25 @@
-//! Which repositories are asked when, and what their answers change. One request answers all watches of a repository.
+//! Which repositories are asked when. One request answers all watches of a repository; `sightings` has what it changes.
 
-use std::borrow::Cow;
+mod sightings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::sightings::Sight;
 use super::ledger::Ledger;
 use super::machine::Moment;
-use crate::change::{Finding, detect, detect_pulls};
 use crate::clock::Timestamp;
-use crate::cursor::{Cursors, Passed};
-use crate::delivery::{HeadRecord, Reason};
+use crate::cursor::Cursors;
 use crate::event::EventKind;
 use crate::forge::{
-    ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery, PullChanges, PullsAnswer,
-    PullsQuery,
+    ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery, PullsAnswer, PullsQuery,
 };
 use crate::names::WatchName;
 use crate::repo::{CommitSha, RepoUrl};
 use crate::retry::{Backoff, Retry};
-use crate::revision::Revision;
 use crate::store::{Outage, WatchState, Write};
 use crate::subject::{Subject, SubjectKey};
 use crate::watch::{SubjectSelector, Watch};
@@ -180,7 +178,7 @@ impl Group {
         };
         self.pulls_error = None;
         for watch in self.sources.iter().filter(|w| w.source.subjects.pulls.is_some()) {
-            sight_pulls(watch, &changes, ledger, stamp, &mut absorbed);
+            Sight::of(watch, ledger, stamp).pulls(&changes, &mut absorbed);
         }
         let key = self.pulls_key();
         if changes.validator.as_ref() != ledger.validators.get(&key) {
@@ -349,7 +347,7 @@ impl Group {
         }
         let subjects: Vec<&Subject> = heads.heads.keys().collect();
         for watch in &self.sources {
-            sight(watch, &heads.heads, ledger, stamp, absorbed);
+            Sight::of(watch, ledger, stamp).heads(&heads.heads, absorbed);
             let patterns = watch.source.subjects.idle(&subjects);
             let patterns: Vec<String> = patterns.into_iter().map(str::to_owned).collect();
             let told = self.idle.get(&watch.name).map_or(&[][..], Vec::as_slice);
@@ -422,193 +420,8 @@ fn pulls_of(watch: &Watch) -> Option<String> {
     watch.source.subjects.pulls.as_ref().map(ToString::to_string)
 }
 
-fn sight_pulls(
-    watch: &Watch,
-    changes: &PullChanges,
-    ledger: &Ledger,
-    stamp: Timestamp,
-    absorbed: &mut Absorbed,
-) {
-    let none = BTreeMap::new();
-    let known = ledger.watches.get(&watch.name);
-    let before = ledger.cursors.get(&watch.name).unwrap_or(&none);
-    for sighting in detect_pulls(watch, known, before, changes, stamp) {
-        found(watch, sighting.state, sighting.finding, before, ledger, stamp, absorbed);
-    }
-    let pulls = pulls_of(watch);
-    let is_new = known.is_none_or(|k| k.pulls != pulls || !is_same_place(k, watch));
-    if is_new && changes.is_whole {
-        let same = known.filter(|k| is_same_place(k, watch));
-        let state = same.cloned().unwrap_or_else(|| WatchState {
-            watch: watch.name.clone(),
-            repo: watch.source.repo.clone(),
-            patterns: Vec::new(),
-            unreachable: None,
-            pulls: None,
-        });
-        absorbed.writes.push(Write::Watch(WatchState { pulls, ..state }));
-    }
-}
-
 /// True if the subject is delivered again when B moves. A tag is not: it stands for what was once released, and there may
 /// be hundreds.
 fn follows_manifests(watch: &Watch, state: &Cursors) -> bool {
     watch.watch_manifests && state.subject.tag().is_none()
-}
-
-fn sight(
-    watch: &Watch,
-    heads: &BTreeMap<Subject, CommitSha>,
-    ledger: &Ledger,
-    stamp: Timestamp,
-    absorbed: &mut Absorbed,
-) {
-    let none = BTreeMap::new();
-    let known = ledger.watches.get(&watch.name);
-    let before = ledger.cursors.get(&watch.name).unwrap_or(&none);
-    for sighting in detect(watch, known, before, heads, stamp) {
-        found(watch, sighting.state, sighting.finding, before, ledger, stamp, absorbed);
-    }
-    if known.is_none_or(|k| !is_current(k, watch)) {
-        absorbed.writes.push(Write::Watch(WatchState {
-            watch: watch.name.clone(),
-            repo: watch.source.repo.clone(),
-            patterns: watch.source.subjects.patterns().map(Cow::into_owned).collect(),
-            unreachable: None,
-            pulls: known.filter(|k| is_same_place(k, watch)).and_then(|k| k.pulls.clone()),
-        }));
-    }
-}
-
-fn found(
-    watch: &Watch,
-    mut state: Cursors,
-    finding: Finding,
-    before: &BTreeMap<Subject, Box<Cursors>>,
-    ledger: &Ledger,
-    stamp: Timestamp,
-    absorbed: &mut Absorbed,
-) {
-    let name = watch.name.clone();
-    let key = (name.clone(), state.subject.clone());
-    match finding {
-        Finding::Baseline { why } => {
-            let revision =
-                Revision { subject: state.subject.clone(), sha: state.observed.sha.clone() };
-            absorbed.writes.push(record(
-                watch,
-                &revision,
-                Reason::Baseline,
-                stamp,
-                Some(why.to_owned()),
-            ));
-            absorbed.events.push(EventKind::Baseline {
-                watch: name,
-                revision,
-                why: why.to_owned(),
-            });
-        }
-        Finding::Moved { unsettled } if is_in_pull(&state, before) => {
-            supersede(watch, &state, unsettled, stamp, absorbed);
-            let passed = Passed { mark: state.observed.clone(), reason: Reason::InPullRequest };
-            state.passed = Some(passed);
-            let sha = state.observed.sha.clone();
-            let revision = Revision { subject: state.subject.clone(), sha };
-            let reason = Reason::InPullRequest;
-            absorbed.events.push(not_started(watch, &revision, &reason, None));
-            absorbed.writes.push(record(watch, &revision, reason, stamp, None));
-        }
-        Finding::Moved { unsettled } => {
-            let from = before.get(&state.subject).and_then(|b| b.settled().cloned());
-            moved(watch, &state, unsettled, from, ledger, stamp, absorbed);
-        }
-        Finding::Gone { unsettled } => {
-            absorbed.events.push(EventKind::Gone { watch: name, subject: state.subject.clone() });
-            absorbed.closed.extend(unsettled.map(|_| (key, None)));
-        }
-        Finding::Forgotten => {
-            absorbed.writes.push(Write::ForgetCursors(name, state.subject));
-            absorbed.closed.push((key, None));
-            return;
-        }
-    }
-    absorbed.writes.push(Write::Cursors(state));
-}
-
-/// True for a branch whose head is that of a pull request from it, which is open and selected. A branch that a pull
-/// request is merged into is no such branch, whatever its head.
-fn is_in_pull(state: &Cursors, all: &BTreeMap<Subject, Box<Cursors>>) -> bool {
-    let Subject::Branch(branch) = &state.subject else { return false };
-    let mut open = all.values().filter(|cursors| cursors.gone.is_none());
-    open.any(|cursors| {
-        let is_from = cursors.pull.as_ref().is_some_and(|pull| pull.source_branch == *branch);
-        is_from && cursors.observed.sha == state.observed.sha
-    })
-}
-
-/// The head before that was still to be delivered is not any more.
-fn supersede(
-    watch: &Watch,
-    state: &Cursors,
-    unsettled: Option<CommitSha>,
-    stamp: Timestamp,
-    absorbed: &mut Absorbed,
-) {
-    let Some(old) = unsettled else { return };
-    let by = state.observed.sha.clone();
-    let reason = Reason::SupersededBy(by.clone());
-    let old = Revision { subject: state.subject.clone(), sha: old };
-    absorbed.events.push(not_started(watch, &old, &reason, None));
-    absorbed.writes.push(record(watch, &old, reason, stamp, None));
-    absorbed.closed.push(((watch.name.clone(), state.subject.clone()), Some(by)));
-}
-
-fn moved(
-    watch: &Watch,
-    state: &Cursors,
-    unsettled: Option<CommitSha>,
-    from: Option<CommitSha>,
-    ledger: &Ledger,
-    stamp: Timestamp,
-    absorbed: &mut Absorbed,
-) {
-    let revision = Revision { subject: state.subject.clone(), sha: state.observed.sha.clone() };
-    supersede(watch, state, unsettled, stamp, absorbed);
-    let change = EventKind::Change { watch: watch.name.clone(), revision: revision.clone(), from };
-    absorbed.events.push(change);
-    if !state.is_change() {
-        return;
-    }
-    let suspended = ledger.suspension(&watch.name, stamp);
-    let detail = suspended.and_then(|s| s.reason.clone());
-    let reason = if suspended.is_some() { Reason::Suspended } else { Reason::Waiting };
-    if suspended.is_some() {
-        absorbed.events.push(not_started(watch, &revision, &reason, detail.clone()));
-    }
-    absorbed.writes.push(record(watch, &revision, reason, stamp, detail));
-}
-
-fn record(
-    watch: &Watch,
-    revision: &Revision,
-    reason: Reason,
-    at: Timestamp,
-    detail: Option<String>,
-) -> Write {
-    let (watch, revision) = (watch.name.clone(), revision.clone());
-    Write::Head(HeadRecord { watch, revision, reason, at, delivery: None, detail })
-}
-
-fn not_started(
-    watch: &Watch,
-    revision: &Revision,
-    reason: &Reason,
-    detail: Option<String>,
-) -> EventKind {
-    EventKind::NotStarted {
-        watch: watch.name.clone(),
-        revision: revision.clone(),
-        reason: reason.clone(),
-        detail,
-    }
 }

@@ -27,7 +27,8 @@ pub trait Slots: fmt::Debug + Send + Sync {
     /// Takes a slot whose term is still the one that was seen, and whose owner is this member or no live one.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Held`](crate::store::StoreErrorKind::Held) if that does not hold any more.
+    /// [`StoreErrorKind::Held`](crate::store::StoreErrorKind::Held) if that does not hold any more: a newer table tells how things are.
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) may pass; the slot may have been taken all the same.
     async fn take(
         &self,
         me: &MemberId,
@@ -36,6 +37,10 @@ pub trait Slots: fmt::Debug + Send + Sync {
     ) -> Result<Term, StoreError>;
 
     /// Gives a slot back. One that is not held under this term any more is left as it is.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) may pass, and needs no repeat: a slot that is
+    /// not given back is free once its owner's lease is over.
     async fn give(&self, slot: Slot, term: &Term) -> Result<(), StoreError>;
 
     /// Brings the records of these watches into a slot that is held under this term, and frees the slot's other watches for
@@ -43,7 +48,8 @@ pub trait Slots: fmt::Debug + Send + Sync {
     /// live member owns, and was not freed.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Fenced`](crate::store::StoreErrorKind::Fenced) if the term is not that of the slot.
+    /// [`StoreErrorKind::Fenced`](crate::store::StoreErrorKind::Fenced) if the term is not that of the slot;
+    /// [`Unavailable`](crate::store::StoreErrorKind::Unavailable) may pass, and may be repeated.
     async fn settle(
         &self,
         slot: Slot,
