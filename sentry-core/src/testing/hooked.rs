@@ -10,7 +10,8 @@ use futures::stream::{self, BoxStream};
 use crate::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use crate::forge::{
     Audience, Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus,
-    ForgeError, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
+    ForgeError, Heads, HeadsAnswer, HeadsQuery, PullsAnswer, PullsQuery, Reporter, Requests,
+    Source, Tree, TreeQuery,
 };
 use crate::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use crate::repo::RepoUrl;
@@ -23,6 +24,8 @@ use crate::store::{Claim, Journal, Snapshot, StoreError, Write};
 pub enum Call<'a> {
     /// [`Heads::heads`].
     Heads(&'a [HeadsQuery]),
+    /// [`Heads::pulls`].
+    Pulls(&'a [PullsQuery]),
     /// [`Source::tree`].
     Tree(&'a TreeQuery),
     /// [`Source::commit`].
@@ -33,6 +36,8 @@ pub enum Call<'a> {
     CloneCredential(&'a RepoUrl),
     /// [`Reporter::set_status`].
     SetStatus(&'a CommitStatus),
+    /// [`Reporter::audience`].
+    Audience(&'a RepoUrl),
     /// [`Deployer::check`].
     Check(&'a Plan),
     /// [`Deployer::apply`].
@@ -127,6 +132,11 @@ impl<T: Heads + ?Sized, H: Hook + ?Sized> Heads for Hooked<T, H> {
         let answers: Result<_, ForgeError> = self.around(Call::Heads(queries), work).await;
         answers.unwrap_or_else(|error| queries.iter().map(|_| Err(error.clone())).collect())
     }
+    async fn pulls(&self, queries: &[PullsQuery]) -> Vec<Result<PullsAnswer, ForgeError>> {
+        let work = async { Ok(self.inner.pulls(queries).await) };
+        let answers: Result<_, ForgeError> = self.around(Call::Pulls(queries), work).await;
+        answers.unwrap_or_else(|error| queries.iter().map(|_| Err(error.clone())).collect())
+    }
     fn budget(&self) -> Option<Budget> {
         self.inner.budget()
     }
@@ -161,7 +171,7 @@ impl<T: Reporter + ?Sized, H: Hook + ?Sized> Reporter for Hooked<T, H> {
         self.around(Call::SetStatus(status), self.inner.set_status(repo, status)).await
     }
     async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
-        self.inner.audience(repo).await
+        self.around(Call::Audience(repo), self.inner.audience(repo)).await
     }
 }
 
