@@ -6,13 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't measure has failed")]
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sentry_tests::sandbox::sentry_binary;
+
 const HOW: &str = "\
 Half of the files are Tasks of three steps, a quarter Pipelines of four tasks, a quarter PipelineRuns with annotations. Each
-figure is the best of 20 calls of the release build, from its start to its end.";
+figure is the best of 20 calls of the program, from its start to its end.";
 
 fn file(n: usize) -> String {
     let task = n / 4 * 4;
@@ -39,11 +40,7 @@ fn file(n: usize) -> String {
 
 fn main() {
     println!("{HOW}\n");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
-        PathBuf::from,
-    );
-    let program = target.join("release/sentry");
+    let program = sentry_binary();
     let files = std::env::var("FILES").map_or(200, |text| text.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     for n in 0..files {

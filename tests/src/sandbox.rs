@@ -197,7 +197,7 @@ impl Sandbox {
 
 /// `target/<profile>/sentry`, beside the `deps` directory of the running test.
 #[track_caller]
-fn sentry_binary() -> PathBuf {
+pub fn sentry_binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the running test");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps/test");
     let binary = profile.join(format!("sentry{}", std::env::consts::EXE_SUFFIX));
