@@ -10,11 +10,11 @@ install:
 		echo "installed in $$((($$(date +%s) - begun + 59) / 60)) minutes"
 
 # Unit, integration, end-to-end and doc tests, the page in a browser among them; the binary that the end-to-end tests run
-# is built with them. What needs something from outside runs where scripts/outside finds it, else it says in the end what was
-# skipped and why.
+# is built with them. A program of tests that hangs is ended, and its tests are named. What needs something from outside runs
+# where scripts/outside finds it, else it says in the end what was skipped and why.
 test:
 	scripts/setup
-	cargo test --workspace --features "$$(scripts/outside 2>/dev/null)"
+	cargo test --workspace --config 'target."cfg(unix)".runner="scripts/bounded"' --features "$$(scripts/outside 2>/dev/null)"
 	@scripts/outside >/dev/null
 
 # The page in a browser alone. Pictures of it are left in target/screenshots.

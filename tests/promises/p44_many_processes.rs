@@ -22,7 +22,7 @@ use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 use sentry_tests::promise::{cases, full, kept};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::ports::{Cluster, Distant, Process, Reached};
 use crate::world::WallClock;
@@ -35,6 +35,8 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n"),
 ];
+/// Of the simulated clock; whatever waits longer would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(3600);
 const WATCHES: [&str; 3] = ["one", "two", "three"];
 
 struct World {
@@ -101,7 +103,9 @@ impl World {
 
     /// Until each watch's first head was recorded: what is pushed before is no change.
     async fn recorded(&self) {
+        let since = Instant::now();
         while self.store.snapshot().cursors.len() < WATCHES.len() {
+            assert!(since.elapsed() < PATIENCE, "the first heads were not recorded");
             sleep(Duration::from_millis(100)).await;
         }
     }
@@ -188,7 +192,8 @@ impl Processes {
     /// Ends in order: what is still under way is waited for.
     async fn end(mut self) {
         self.stop.soft();
-        while let Some(ended) = self.agents.join_next().await {
+        let ends = async |agents: &mut JoinSet<()>| timeout(PATIENCE, agents.join_next()).await;
+        while let Some(ended) = ends(&mut self.agents).await.expect("the processes end") {
             assert!(ended.is_ok() || self.killed.pop().is_some(), "one broke down");
         }
     }

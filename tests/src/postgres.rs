@@ -54,10 +54,7 @@ impl Server {
         initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--pgdata"]);
         let made = initdb.arg(&directory).output().expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("its address").port();
-        drop(free);
-        let server = Self { directory, port, databases: AtomicU32::new(0) };
+        let server = Self { directory, port: free_port(), databases: AtomicU32::new(0) };
         server.run();
         let role =
             format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'; CREATE EXTENSION pg_trgm");
@@ -79,16 +76,18 @@ impl Server {
         let log = self.directory.with_extension("log");
         let log = fs::File::options().create(true).append(true).open(log).expect("a log");
         postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let (started, starts) = std::sync::mpsc::channel::<()>();
-        std::thread::spawn(move || {
+        let waits = std::thread::spawn(move || {
             let mut child: Child = postgres.spawn().expect("postgres runs");
-            drop(started);
             child.wait().expect("its end");
         });
-        starts.recv().expect_err("it was started");
         while !self.is_ready() {
+            assert!(!waits.is_finished(), "it ended at its start: {}", self.log());
             std::thread::yield_now();
         }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.with_extension("log")).unwrap_or_default()
     }
 
     /// Ends it as a crash would: nothing is written back, and every connection is gone.
@@ -192,6 +191,14 @@ impl Server {
 const NAME: &str = "sentry-postgres-";
 /// The same of further servers of a program.
 const MORE: &str = "sentry-more-postgres-";
+
+/// One that no connection and no other server is given meanwhile: below those that the system hands out
+/// (`net.ipv4.ip_local_port_range`).
+fn free_port() -> u16 {
+    let mut ports = (0..).map(|n| 12_000 + (std::process::id() * 37 + n * 101) % 20_000);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find_map(|port| u16::try_from(port).ok().filter(is_free)).expect("a port")
+}
 
 /// Removes what programs left behind that have ended.
 fn clear() {
