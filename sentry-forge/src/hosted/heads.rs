@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use http::{StatusCode, header};
 use sentry_core::forge::{
     Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, PullsAnswer, PullsQuery, Requests,
@@ -27,8 +27,9 @@ impl Heads for Hosted {
     /// Each repository is asked once, whatever the number of queries for it.
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let questions = questions(queries);
-        let asked: Vec<_> = questions.iter().map(|question| self.found(question).boxed()).collect();
-        let found: Vec<_> = stream::iter(asked).buffered(IN_FLIGHT).collect().await;
+        let ask = |nth: usize| self.found(&questions[nth]);
+        let asked = stream::iter(0..questions.len()).map(ask).buffered(IN_FLIGHT);
+        let found: Vec<_> = asked.collect().await;
         let by_repo: HashMap<&RepoUrl, _> =
             questions.iter().map(|question| question.repo).zip(found).collect();
         let answer = |query: &HeadsQuery| match by_repo.get(&query.repo) {
@@ -40,8 +41,8 @@ impl Heads for Hosted {
     }
 
     async fn pulls(&self, queries: &[PullsQuery]) -> Vec<Result<PullsAnswer, ForgeError>> {
-        let asked: Vec<_> = queries.iter().map(|query| self.pulls_of(query).boxed()).collect();
-        stream::iter(asked).buffered(IN_FLIGHT).collect().await
+        let ask = |nth: usize| self.pulls_of(&queries[nth]);
+        stream::iter(0..queries.len()).map(ask).buffered(IN_FLIGHT).collect().await
     }
 
     fn budget(&self) -> Option<Budget> {

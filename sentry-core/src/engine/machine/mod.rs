@@ -322,8 +322,12 @@ impl Machine {
         self.send_notices();
     }
 
-    /// When something is due though nothing happens; `None` if nothing is.
+    /// When something is due though nothing happens; `None` if nothing is. After a tick it is not at once.
     pub(in crate::engine) fn next_due(&self) -> Option<Instant> {
+        if let Some(grace_ends) = self.grace_ends {
+            // Nothing is begun any more.
+            return Some(grace_ends).filter(|at| *at > self.now.instant);
+        }
         let asked = |g: &&Group| !g.in_flight && self.is_asked(g);
         let groups = self.polls.groups.iter().filter(asked);
         let polls = groups.map(|g| g.due.max(self.polls.next_round));
@@ -334,7 +338,7 @@ impl Machine {
         let waits =
             waits.chain(self.reporting.next_after(now)).chain(self.following.next_after(now));
         let receivers = self.notifying.next().filter(|at| *at > now);
-        polls.chain(waits).chain(long).chain(receivers).chain(self.grace_ends).min()
+        polls.chain(waits).chain(long).chain(receivers).min()
     }
 
     fn stopping(&mut self) {

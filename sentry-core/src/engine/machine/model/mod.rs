@@ -19,6 +19,7 @@ use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
 use self::reference::{Branch, Event, Model};
 use self::world::{APPLY, INTERVAL, World};
+use super::Input;
 use crate::cursor::Passed;
 use crate::delivery::{DeliveryState, Reason};
 use crate::repo::CommitSha;
@@ -44,7 +45,11 @@ impl World {
             Event::TheClusterIs(how) => self.cluster_is(how),
             Event::TheForgeIsAway(away) => self.forge_is_away = away,
             Event::DiesAtWrite(n) => self.left = n,
-            Event::Restart => self.restart(),
+            Event::Restart => {
+                self.input(Input::Stop);
+                self.wait(INTERVAL.as_secs() + 2);
+                self.restart();
+            }
             Event::Trigger(key) => self.ask(model.request, key),
             Event::Cancel { nth, by } => self.cancel(nth, by),
             Event::ClockJumps(days) => self.days += days,

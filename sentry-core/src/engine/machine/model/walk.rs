@@ -27,6 +27,10 @@ impl Machine {
         assert_eq!(self.index, index, "what is found by index");
         let ready = self.attempts.ready.lines().flat_map(|(_, ids)| ids);
         assert_eq!(ready.collect::<BTreeSet<_>>(), waiting, "who waits for a turn");
+        if self.grace_ends.is_some() {
+            // Nothing is begun any more.
+            return;
+        }
         let again = |cluster: &ClusterRef| self.following.again().any(|waits| waits == cluster);
         followed.retain(|cluster| !again(cluster));
         let followers: BTreeSet<_> = self.following.clusters().cloned().collect();

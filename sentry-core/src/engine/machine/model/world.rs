@@ -240,8 +240,8 @@ impl World {
             }
             None => {
                 self.input(Input::Tick);
-                // What is due now and is not begun waits for something else.
-                self.time += Duration::from_millis(1);
+                let next = self.machine.as_ref().and_then(Machine::next_due);
+                assert!(next.is_none_or(|at| at > self.now().instant), "due now, and not begun");
             }
         }
     }
