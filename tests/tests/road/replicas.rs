@@ -3,8 +3,9 @@
 use rustix::process::Signal;
 use sentry_tests::crew::{Crew, Member};
 use sentry_tests::postgres::PASSWORD;
+use sentry_tests::proxy::Link;
 use sentry_tests::sandbox::{Agent, eventually};
-use sentry_tests::wire::Wired;
+use sentry_tests::wire::{Wired, borrowed, github};
 use serde_json::Value;
 
 fn started(crew: &Crew, member: &Member) -> Wired {
@@ -227,4 +228,88 @@ fn a_state_goes_to_a_database_and_back_whole_and_never_over_another_one_or_from_
     until_ready(&agent);
     push_and_judge(&mut crew);
     assert_eq!(agent.agent.term().code, Some(0));
+}
+
+/// The secret of the forge's webhooks.
+const HOOK: &str = "canary-s3cret-of-the-hooks";
+
+/// Agents that share a state in which so many watches have work, and who owns them: an hour lies between two polls, so what is
+/// delivered is delivered because the owner was told.
+struct Told {
+    crew: Crew,
+    owner: Wired,
+    owners: Member,
+    other: Wired,
+}
+
+impl Told {
+    fn start() -> Self {
+        let mut crew = Crew::new(1);
+        crew.sandbox.env("HOOK", HOOK);
+        let (one, two) = (crew.member("one"), crew.member("two"));
+        for member in [&one, &two] {
+            let config = crew.config(member.link.port(), 1);
+            let hourly = config
+                .replace("polling_interval: 1", "polling_interval: 3600")
+                .replace("token: '${HUB}'", "token: '${HUB}', webhook_secret: '${HOOK}'");
+            std::fs::write(member.config(), hourly).unwrap();
+        }
+        let (owner, other) = (started(&crew, &one), started(&crew, &two));
+        crew.until_seen();
+        until_ready(&owner);
+        until_ready(&other);
+        let (owner, owners, other) = match crew.slots_of(owner.agent.id()) {
+            0 => (other, two, owner),
+            _ => (owner, one, other),
+        };
+        Self { crew, owner, owners, other }
+    }
+
+    #[track_caller]
+    fn until_delivered(&self) {
+        eventually("the head is delivered", || self.crew.is_delivered());
+        assert_eq!(self.crew.doubled(), 0);
+        for agent in [&self.owner, &self.other] {
+            assert!(!agent.agent.stderr_so_far().contains("slot lost"), "it was taken over");
+        }
+    }
+
+    fn end(self) {
+        for agent in [self.owner.agent, self.other.agent] {
+            told_nothing_secret(agent);
+        }
+    }
+}
+
+/// A webhook about a push to A.
+fn hook(agent: &Wired) {
+    let push = r#"{"ref":"refs/heads/b0","repository":{"id":1,"full_name":"product/app"}}"#;
+    let headers = github(HOOK, "push", push.as_bytes());
+    let (code, text) = agent.post("/webhooks/github", &borrowed(&headers), push.as_bytes());
+    assert_eq!(code, 202, "{text}");
+}
+
+#[test]
+fn a_webhook_at_any_agent_has_the_owner_poll_now() {
+    let mut told = Told::start();
+    for agent in [&told.other, &told.owner, &told.other] {
+        told.crew.push("b0");
+        hook(agent);
+        told.until_delivered();
+    }
+    told.end();
+}
+
+#[test]
+fn an_owner_whose_link_was_cut_for_a_moment_looks_for_what_it_was_not_told() {
+    let mut told = Told::start();
+    // Nobody tells of this one: as if its webhook had come while the link was cut.
+    told.crew.push("b0");
+    told.owners.link.turn(Link::Fine);
+    told.until_delivered();
+    // And is told again from then on.
+    told.crew.push("b0");
+    hook(&told.other);
+    told.until_delivered();
+    told.end();
 }
