@@ -148,7 +148,9 @@ pub async fn many_words_arrive_or_it_is_said_that_some_are_lost(ends: Ends) {
         Heard::Missed => true,
     });
     for heard in came.await {
-        assert!(matches!(&heard, Heard::Missed) || matches!(&heard, Heard::Word(w) if all.contains(w)));
+        assert!(
+            matches!(&heard, Heard::Missed) || matches!(&heard, Heard::Word(w) if all.contains(w))
+        );
     }
     let word = inbox("after");
     ends.other.send(word.clone());

@@ -68,7 +68,11 @@ async fn a_request_is_taken_as_soon_as_it_is_told_of_by_who_works_for_its_watch(
     let crew = Crew::running().await;
     let id = crew.world.ask(deliver(None)).await;
     seconds(60).await;
-    assert_eq!(crew.world.trigger_state(&id).await, TriggerState::Pending, "it is looked for all the time");
+    assert_eq!(
+        crew.world.trigger_state(&id).await,
+        TriggerState::Pending,
+        "it is looked for all the time"
+    );
     let tells = crew.way.another();
     tells.send(Word::Inbox(sample::watch("another")));
     seconds(5).await;

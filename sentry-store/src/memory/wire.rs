@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use sentry_core::fleet::{Heard, Wire, Word};
-use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, Receiver, Sender};
 
 /// Who falls so many words behind misses some.
 const BUFFER: usize = 256;

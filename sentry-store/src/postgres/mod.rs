@@ -85,8 +85,7 @@ impl PostgresStore {
         let ready = Arc::new(ready);
         let leases = Pool::new(config.clone().with_connections(LEASES), Arc::clone(&ready))?;
         let pool = Pool::new(config, ready)?;
-        let shared =
-            Shared { pool, leases, seen: Seen::default(), outgoing: Outgoing::default() };
+        let shared = Shared { pool, leases, seen: Seen::default(), outgoing: Outgoing::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -38,7 +38,8 @@ const MOST: usize = 10_000;
 pub(super) const BEHIND: usize = 1024;
 
 /// The channel of all processes that share a state: a database may hold several, in schemas of their own.
-const CHANNEL: &str = "SELECT 'sentry_' || current_schema()::regnamespace::oid::bigint, pg_backend_pid()";
+const CHANNEL: &str =
+    "SELECT 'sentry_' || current_schema()::regnamespace::oid::bigint, pg_backend_pid()";
 const TELL: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) payload";
 /// The same by who does not listen.
 const TELL_ONE: &str =

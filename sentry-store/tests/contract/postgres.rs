@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use sentry_core::delivery::Delivery;
 use futures::StreamExt as _;
+use sentry_core::delivery::Delivery;
 use sentry_core::fleet::{
     Heard, Member, MemberId, Slot, SlotSet, Slots as _, Term, Wire as _, Word,
 };
@@ -546,7 +546,9 @@ async fn what_nobody_understands_is_passed_over_and_states_of_one_database_hear_
     }
     server().sql(&database, "CREATE SCHEMA elsewhere AUTHORIZATION CURRENT_USER");
     let known = r#"[{"inbox":{"watch":"app"}}]"#;
-    for (path, payload) in [("elsewhere", known.replace("app", "another")), ("public", known.to_owned())] {
+    for (path, payload) in
+        [("elsewhere", known.replace("app", "another")), ("public", known.to_owned())]
+    {
         let tell = format!(
             "SET search_path TO {path};
              SELECT pg_notify('sentry_' || current_schema()::regnamespace::oid::bigint, '{payload}')"
