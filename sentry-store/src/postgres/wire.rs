@@ -88,7 +88,7 @@ fn payloads<'a>(words: impl IntoIterator<Item = &'a Word>) -> Vec<String> {
             continue;
         }
         match payloads.last_mut() {
-            Some(last) if last.len() + text.len() + 1 <= PAYLOAD => {
+            Some(last) if last.len() + text.len() < PAYLOAD => {
                 last.pop();
                 *last += &format!(",{text}]");
             }
