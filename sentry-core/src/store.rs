@@ -316,6 +316,17 @@ pub enum Hold {
     Resume(Resumption),
 }
 
+impl Hold {
+    /// The watch that it is about.
+    #[must_use]
+    pub fn watch(&self) -> &WatchName {
+        match self {
+            Self::Suspend(suspension) => &suspension.watch,
+            Self::Resume(resumption) => &resumption.watch,
+        }
+    }
+}
+
 /// What waits for the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requests {

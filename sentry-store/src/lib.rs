@@ -3,7 +3,8 @@
 //!
 //! All keep the contracts of [`Journal`](sentry_core::store::Journal), [`Inbox`](sentry_core::store::Inbox) and
 //! [`Archive`](sentry_core::store::Archive), clause by clause: `tests/contract.rs` runs
-//! [`store_contract`](sentry_core::testing::store_contract) against each; those that many share also keep that of [`Slots`](sentry_core::fleet::Slots). A store of your own keeps records in the same
+//! [`store_contract`](sentry_core::testing::store_contract) against each; those that many share also keep that of [`Slots`](sentry_core::fleet::Slots), and
+//! have a [`Wire`](sentry_core::fleet::Wire). A store of your own keeps records in the same
 //! versioned JSON with the feature `dto`.
 //!
 //! ```
@@ -39,6 +40,6 @@ mod postgres;
 mod sqlite;
 
 pub use copy::{AnyStore, Copied, CopyError, copy};
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, MemoryWire};
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrlError};
 pub use sqlite::SqliteStore;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_config::{Config, LoadError, LogLevel, MAX_SIZE};
-use sentry_core::fleet::Slots;
+use sentry_core::fleet::{Slots, Wire};
 use sentry_core::store::State;
 use sentry_server::{Counters, Server};
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,7 @@ pub(super) struct Kept {
     listen: Option<SocketAddr>,
     state: State,
     /// Where many processes share the state.
-    slots: Option<Arc<dyn Slots>>,
+    shared: Option<(Arc<dyn Slots>, Arc<dyn Wire>)>,
 }
 
 impl Kept {
@@ -39,7 +39,7 @@ impl Kept {
         config: &Config,
     ) -> Result<Self, Failure> {
         let place = ctx.place(Some(config))?;
-        let (state, slots) = match &place {
+        let (state, shared) = match &place {
             _ if args.dry_run => (compose::memory_store(), None),
             Place::Directory(dir) => (compose::open_store(dir)?, None),
             Place::Postgres(_) if args.once => {
@@ -50,10 +50,11 @@ impl Kept {
             }
             Place::Postgres(postgres) => {
                 let store = compose::shared_store(postgres, &ctx.redactor)?;
-                (Arc::clone(&store).into(), Some(store as Arc<dyn Slots>))
+                let (slots, wire) = (Arc::clone(&store), Arc::clone(&store));
+                (store.into(), Some((slots as Arc<dyn Slots>, wire as Arc<dyn Wire>)))
             }
         };
-        Ok(Self { args, place, listen, state, slots })
+        Ok(Self { args, place, listen, state, shared })
     }
 
     /// All that a configuration becomes, or nothing; nobody was asked anything yet.
@@ -66,8 +67,8 @@ impl Kept {
             compose::dry_run(&mut config);
         }
         let parts = Composition::new(config, self.state.clone(), &ctx.redactor)?;
-        match &self.slots {
-            Some(slots) => Ok(parts.share(Arc::clone(slots)).await?),
+        match &self.shared {
+            Some((slots, wire)) => Ok(parts.share(Arc::clone(slots), Arc::clone(wire)).await?),
             None => Ok(parts),
         }
     }
@@ -81,7 +82,7 @@ impl Kept {
 
     /// Why an agent can't begin: where another one has the state it also has the port, and another port would not help.
     pub(super) async fn or_held(&self, failure: Failure) -> Failure {
-        if self.slots.is_some() {
+        if self.shared.is_some() {
             return failure;
         }
         match self.state.journal.claim("").await {

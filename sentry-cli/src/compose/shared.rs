@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sentry_config::{Config, DeployerKind, PostgresState};
 use sentry_core::engine::{EngineError, Stop};
-use sentry_core::fleet::{Fleet, Slot, Slots};
+use sentry_core::fleet::{Fleet, Slot, Slots, Wire};
 use sentry_core::names::{ClusterRef, WatchName};
 use sentry_core::secret::{Redactor, SecretSource};
 use sentry_core::watch::Watch;
@@ -22,12 +22,18 @@ pub(super) struct Shared {
 }
 
 impl Composition {
-    /// The same for a state that many processes share: [`Composition::run`] works for what it owns of it.
+    /// The same for a state that many processes share: [`Composition::run`] works for what it owns of it, and the others are
+    /// told over the wire.
     ///
     /// # Errors
     /// [`ComposeError::Deployer`] if a kubeconfig does not say which cluster it means.
-    pub async fn share(self, slots: Arc<dyn Slots>) -> Result<Self, ComposeError> {
+    pub async fn share(
+        self,
+        slots: Arc<dyn Slots>,
+        wire: Arc<dyn Wire>,
+    ) -> Result<Self, ComposeError> {
         let of = slots_of(&self.config).await?;
+        self.engine.join(wire);
         Ok(Self { shared: Some(Shared { slots, of }), ..self })
     }
 

@@ -157,6 +157,7 @@ impl Builder {
             holder: self.holder,
             events: broadcast::channel(EVENT_BUFFER).0,
             hints: Default::default(),
+            inbox_told: Default::default(),
             lookups: Default::default(),
             pulse: Default::default(),
             lease: Lease::endless(),

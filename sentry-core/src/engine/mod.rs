@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -200,6 +200,8 @@ struct Parts {
     holder: String,
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
+    /// Somebody says that there is something in the inbox.
+    inbox_told: Notify,
     lookups: Arc<lookups::Lookups>,
     pulse: vitals::Pulse,
     /// How long what it works on is its own.

@@ -194,6 +194,10 @@ impl Owner {
             }
             Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
             () = self.parts.hints.arrived() => Wake::Input(Input::Hints(self.parts.hints.take())),
+            () = self.parts.inbox_told.notified() => {
+                self.due.inbox = Instant::now();
+                Wake::Input(Input::Tick)
+            }
             () = tokio::time::sleep_until(deadline) => Wake::Input(Input::Tick),
         }
     }

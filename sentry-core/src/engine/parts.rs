@@ -2,22 +2,28 @@
 //! Forges, deployers, events, places and what was looked up are shared, and whoever asks the whole is told of all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::machine::Known;
 use super::{Engine, Parts};
 use crate::clock::Timestamp;
 use crate::delivery::Trigger;
 use crate::event::EventKind;
-use crate::fleet::{Lease, Slot};
+use crate::fleet::{Heard, Lease, Slot, Wire};
 use crate::ids::TriggerId;
 use crate::names::WatchName;
 use crate::store::{AgentState, Hold, Inbox, LoopState, Requests, State, StoreError};
 
 /// The parts that work now; `None` for an engine that is not in parts.
 #[derive(Debug, Default)]
-pub(super) struct Working(Mutex<Option<BTreeMap<Slot, Engine>>>);
+pub(super) struct Working {
+    parts: Mutex<Option<BTreeMap<Slot, Engine>>>,
+    /// The way to the other processes.
+    wire: OnceLock<Arc<dyn Wire>>,
+}
 
 impl Working {
     pub(super) fn engines(&self) -> Vec<Engine> {
@@ -36,12 +42,27 @@ impl Working {
         Some(engines.flat_map(|part| part.parts.known.watches.keys().cloned()).collect())
     }
 
+    pub(super) fn wire(&self) -> Option<&Arc<dyn Wire>> {
+        self.wire.get()
+    }
+
     fn parts(&self) -> MutexGuard<'_, Option<BTreeMap<Slot, Engine>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Engine {
+    /// Makes what this engine is told ([`Engine::hint`]) known to the other processes that share its state, and what they say
+    /// known to it while it works as a [`Fleet`](crate::fleet::Fleet). An engine joins once; a second wire is not taken.
+    pub fn join(&self, wire: Arc<dyn Wire>) {
+        self.parts.working.wire.get_or_init(|| wire);
+    }
+
+    /// What other processes say; nothing for an engine that has not joined.
+    pub(crate) fn hear(&self) -> BoxStream<'static, Heard> {
+        self.parts.working.wire().map_or_else(|| stream::pending().boxed(), |wire| wire.hear())
+    }
+
     /// From now on it works in parts alone.
     pub(crate) fn divide(&self) {
         self.parts.working.parts().get_or_insert_default();
@@ -77,6 +98,7 @@ impl Engine {
                 holder: whole.holder.clone(),
                 events: whole.events.clone(),
                 hints: Default::default(),
+                inbox_told: Default::default(),
                 lookups: Arc::clone(&whole.lookups),
                 pulse: Default::default(),
                 lease,

@@ -14,15 +14,18 @@
 //! | `decision` | pure: what a member does next, from such a table |
 //! | `run` | a member at work |
 //! | `lease` | how long what a member owns is certainly its own |
+//! | `wire` | what members tell each other |
 
 mod decision;
 mod lease;
 mod run;
 mod slot;
 mod table;
+mod wire;
 
 pub use decision::{Step, decide};
 pub use lease::Lease;
 pub use run::Fleet;
 pub use slot::{MemberId, Slot, SlotSet, Term};
 pub use table::{Holding, LEASE, Member, Peer, Slots, Table};
+pub use wire::{Heard, Wire, Word};

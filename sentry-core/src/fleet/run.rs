@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
+use futures::stream::{BoxStream, FuturesUnordered};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use super::decision::{Step, decide};
 use super::lease::Renewal;
 use super::slot::{MemberId, Slot, SlotSet, Term};
 use super::table::{LEASE, Member, Slots, Table};
+use super::wire::Heard;
 use crate::clock::Timestamp;
 use crate::engine::{Engine, EngineError, Stop};
 use crate::event::EventKind;
@@ -89,6 +90,7 @@ struct Work<'a> {
     engines: JoinSet<Result<(), EngineError>>,
     slot_of: HashMap<Id, Slot>,
     calls: FuturesUnordered<BoxFuture<'a, Did>>,
+    words: BoxStream<'static, Heard>,
     next: Instant,
     /// Nothing is taken before: after a gap in its renewals it waits for a lease.
     takes_from: Instant,
@@ -111,6 +113,7 @@ impl<'a> Work<'a> {
             engines: JoinSet::new(),
             slot_of: HashMap::new(),
             calls: FuturesUnordered::new(),
+            words: fleet.engine.hear(),
             next: now,
             takes_from: now,
             is_away: false,
@@ -149,6 +152,7 @@ impl<'a> Work<'a> {
                     renewing = true;
                     self.renew();
                 }
+                Some(heard) = self.words.next() => self.fleet.engine.heard(heard),
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod hooked;
 pub mod sample;
 pub mod slots_contract;
 pub mod store_contract;
+pub mod wire_contract;
 
 use crate::store::{Journal, Snapshot, StoreError, Write};
 

@@ -56,6 +56,7 @@ mod reporting;
 mod sharing;
 mod superseding;
 mod tags;
+mod telling;
 
 /// Everything around an engine.
 struct World {

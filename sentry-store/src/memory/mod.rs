@@ -1,6 +1,7 @@
 //! State for as long as the program lives: for tests, dry runs and trying things out.
 
 mod slots;
+mod wire;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ use sentry_core::store::{
 };
 use sentry_core::subject::{Subject, SubjectKey};
 use tokio::time::Instant;
+
+pub use self::wire::MemoryWire;
 
 /// Keeps state in memory. A clone is another handle on the same state.
 #[derive(Debug, Clone, Default)]

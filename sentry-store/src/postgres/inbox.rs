@@ -95,8 +95,11 @@ async fn read(pool: &Pool) -> Result<Requests, Failure> {
 #[async_trait]
 impl Inbox for PostgresStore {
     async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        let _change = self.shared.seen.change();
-        self.done(request(self.pool(), trigger).await)
+        let change = self.shared.seen.change();
+        let kept = self.done(request(self.pool(), trigger).await)?;
+        drop(change);
+        self.tell_inbox(&kept.watch).await;
+        Ok(kept)
     }
 
     async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
@@ -106,8 +109,11 @@ impl Inbox for PostgresStore {
     }
 
     async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
-        let _change = self.shared.seen.change();
-        self.done(change(self.pool(), hold).await)
+        let changes = self.shared.seen.change();
+        self.done(change(self.pool(), hold).await)?;
+        drop(changes);
+        self.tell_inbox(hold.watch()).await;
+        Ok(())
     }
 
     async fn requests(&self) -> Result<Requests, StoreError> {
@@ -130,15 +136,15 @@ async fn request(pool: &Pool, trigger: &Trigger) -> Result<Trigger, Failure> {
 }
 
 async fn change(pool: &Pool, hold: &Hold) -> Result<(), Failure> {
-    let (watch, suspension) = match hold {
-        Hold::Suspend(suspension) => (&suspension.watch, Some(writes::record(suspension)?)),
-        Hold::Resume(resumption) => (&resumption.watch, None),
+    let suspension = match hold {
+        Hold::Suspend(suspension) => Some(writes::record(suspension)?),
+        Hold::Resume(_) => None,
     };
     let act = writes::record(&Act::from(hold))?;
     let values = [
         version(),
         Value::MaybeText(suspension),
-        Value::Text(watch.to_string()),
+        Value::Text(hold.watch().to_string()),
         Value::MaybeText(Some(act)),
     ];
     pool.rows("SELECT sentry_hold_1($1, $2::jsonb, $3, $4::jsonb)", &values).await.map(drop)

@@ -7,6 +7,7 @@
 //! | `slots` | who has which slot |
 //! | `part`, `writes`, `snapshot` | one slot's state: its claim, its commits, what it loads |
 //! | `inbox` | what is left for the agents |
+//! | `wire` | what agents tell each other |
 //! | `blobs` | what open deliveries got from elsewhere |
 //! | `side` | all of it, for a copy |
 //! | `views`, `overview` | what is shown, by index |
@@ -24,6 +25,7 @@ mod side;
 mod slots;
 mod snapshot;
 mod views;
+mod wire;
 mod writes;
 
 use std::fmt;
@@ -41,6 +43,7 @@ use tokio::sync::OnceCell;
 use self::failure::Failure;
 use self::inbox::Seen;
 use self::session::{CALL, Pool};
+use self::wire::Outgoing;
 
 pub use self::config::{PostgresConfig, PostgresUrlError};
 pub(crate) use self::writes::without_nul;
@@ -65,6 +68,7 @@ struct Shared {
     /// Connections of their own: no lease is lost because commits and views have all others.
     leases: Pool,
     seen: Seen,
+    outgoing: Outgoing,
 }
 
 impl PostgresStore {
@@ -80,7 +84,8 @@ impl PostgresStore {
     fn with(config: PostgresConfig, ready: OnceCell<()>) -> Result<Self, StoreError> {
         let ready = Arc::new(ready);
         let leases = Pool::new(config.clone().with_connections(LEASES), Arc::clone(&ready))?;
-        let shared = Shared { pool: Pool::new(config, ready)?, leases, seen: Seen::default() };
+        let pool = Pool::new(config, ready)?;
+        let shared = Shared { pool, leases, seen: Seen::default(), outgoing: Outgoing::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 

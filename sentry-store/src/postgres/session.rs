@@ -1,6 +1,7 @@
 //! Connections to the database, and calls on them: each with an end.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +10,11 @@ use std::time::Duration;
 use sentry_core::store::{StoreError, StoreErrorKind};
 use sentry_net::Authorities;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Connection, NoTls, Row, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Notification, Row, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::PostgresConfig;
@@ -31,6 +32,9 @@ const BEGIN: &str = "SET idle_in_transaction_session_timeout = '3s';
 
 /// How long a call may take here: a little longer than the database lets a statement take.
 pub(super) const CALL: Duration = Duration::from_secs(15);
+
+/// A connection that listens is given up where the database says nothing for so long.
+const ALIVE: Duration = Duration::from_secs(4);
 
 /// A value of a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +90,9 @@ struct Session {
     _moves: JoinSet<()>,
 }
 
+/// A connection beside the pool, for as long as it is kept.
+pub(super) struct Listening(Session);
+
 /// A connection that is lent. It goes back when it is dropped, unless it is in the middle of something.
 pub(super) struct Lent<'a> {
     pool: &'a Pool,
@@ -127,7 +134,7 @@ impl Pool {
             Some(session) => session,
             None => {
                 let within = within.min(CALL);
-                let connecting = timeout(within, self.connect()).await;
+                let connecting = timeout(within, self.connect(None)).await;
                 Arc::new(connecting.unwrap_or(Err(Failure::Silent(within)))?)
             }
         };
@@ -139,15 +146,27 @@ impl Pool {
         self.session(CALL).await?.rows(sql, values).await
     }
 
-    async fn connect(&self) -> Result<Session, Failure> {
+    /// A connection that none of the others waits for, and what it is notified of. Where more than so many notifications are
+    /// not yet taken, it ends.
+    pub(super) async fn listening(
+        &self,
+        behind: usize,
+    ) -> Result<(Listening, mpsc::Receiver<Notification>), Failure> {
+        let (told, notifications) = mpsc::channel(behind);
+        let connecting = timeout(CALL, self.connect(Some(told))).await;
+        let session = connecting.unwrap_or(Err(Failure::Silent(CALL)))?;
+        Ok((Listening(session), notifications))
+    }
+
+    async fn connect(&self, told: Option<mpsc::Sender<Notification>>) -> Result<Session, Failure> {
         let mut config = self.config.addressed().await.map_err(Failure::Host)?;
         if let Some(password) = &self.config.password {
             let secret = password.read().await.map_err(Failure::Password)?;
             config.password(secret.expose());
         }
         let session = match &self.tls {
-            Some(tls) => Session::new(config.connect(tls.clone()).await?),
-            None => Session::new(config.connect(NoTls).await?),
+            Some(tls) => Session::new(config.connect(tls.clone()).await?, told),
+            None => Session::new(config.connect(NoTls).await?, told),
         };
         session.client.batch_execute(BEGIN).await?;
         Ok(session)
@@ -170,14 +189,46 @@ fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, StoreError> {
 }
 
 impl Session {
-    fn new<T>((client, connection): (Client, Connection<Socket, T>)) -> Self
+    fn new<T>(
+        (client, mut connection): (Client, Connection<Socket, T>),
+        told: Option<mpsc::Sender<Notification>>,
+    ) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut moves = JoinSet::new();
-        // How it ended is what its calls tell.
-        moves.spawn(async move { drop(connection.await) });
+        moves.spawn(async move {
+            // How it ended is what its calls tell.
+            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+                if let (AsyncMessage::Notification(it), Some(told)) = (message, &told)
+                    && told.try_send(it).is_err()
+                {
+                    return;
+                }
+            }
+        });
         Self { client, _moves: moves }
+    }
+}
+
+impl Listening {
+    /// The rows of a statement.
+    pub(super) async fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Failure> {
+        let values: Vec<_> = values.iter().map(Value::typed).collect();
+        self.call(self.0.client.query_typed(sql, &values)).await
+    }
+
+    /// Carries out a statement without values.
+    pub(super) async fn run(&self, sql: &str) -> Result<(), Failure> {
+        self.call(self.0.client.batch_execute(sql)).await
+    }
+
+    async fn call<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        let answer = timeout(ALIVE, answer).await;
+        answer.map_err(|_| Failure::Silent(ALIVE))?.map_err(Failure::Sql)
     }
 }
 

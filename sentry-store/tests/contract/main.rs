@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use sentry_core::testing::slots_contract::Ground;
 use sentry_core::testing::store_contract::Handles;
-use sentry_store::{MemoryStore, SqliteStore};
+use sentry_core::testing::wire_contract::Ends;
+use sentry_store::{MemoryStore, MemoryWire, SqliteStore};
 
 use self::server::server;
-use self::shared::open;
+use self::shared::{end_connections, open};
 
 async fn memory() -> Handles {
     let store = MemoryStore::new();
@@ -50,12 +51,33 @@ async fn slots_in_postgres() -> Ground {
     Ground::new(Arc::new(one), Arc::new(other), end_leases)
 }
 
+async fn wire_in_memory() -> Ends {
+    let one = MemoryWire::new();
+    let (other, way) = (one.another(), one.clone());
+    let cut = move || {
+        way.cut();
+        Box::pin(std::future::ready(())) as _
+    };
+    Ends::new(Arc::new(one), Arc::new(other), cut)
+}
+
+async fn wire_in_postgres() -> Ends {
+    let database = server().database();
+    let (one, other) = (open(&database).await, open(&database).await);
+    let cut = move || {
+        end_connections(&database);
+        Box::pin(std::future::ready(())) as _
+    };
+    Ends::new(Arc::new(one), Arc::new(other), cut)
+}
+
 mod the_memory_store {
     sentry_core::journal_contract_tests!(super::memory);
     sentry_core::inbox_contract_tests!(super::memory);
     sentry_core::archive_contract_tests!(super::memory);
     sentry_core::blobs_contract_tests!(super::memory);
     sentry_core::slots_contract_tests!(super::slots_in_memory);
+    sentry_core::wire_contract_tests!(super::wire_in_memory);
 }
 
 mod the_sqlite_store {
@@ -71,4 +93,5 @@ mod the_postgres_store {
     sentry_core::archive_contract_tests!(super::one_slot::handles);
     sentry_core::blobs_contract_tests!(super::one_slot::handles);
     sentry_core::slots_contract_tests!(super::slots_in_postgres);
+    sentry_core::wire_contract_tests!(super::wire_in_postgres);
 }

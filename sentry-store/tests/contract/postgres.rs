@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use futures::StreamExt as _;
 use sentry_core::delivery::Delivery;
-use sentry_core::fleet::{Member, MemberId, Slot, SlotSet, Slots as _, Term};
+use sentry_core::fleet::{
+    Heard, Member, MemberId, Slot, SlotSet, Slots as _, Term, Wire as _, Word,
+};
 use sentry_core::secret::{Redactor, Secret, SecretSource};
 use sentry_core::store::{
     Archive as _, Claim, DeliveryQuery, Hold, Inbox as _, Journal as _, StoreError, StoreErrorKind,
@@ -494,4 +497,63 @@ async fn a_right_that_is_taken_away_is_named_and_a_table_that_is_locked_passes()
     let refused = store.deliveries(&DeliveryQuery::default()).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
     assert!(refused.told().contains("ON TABLE \"deliveries\" TO \"sentry\""), "{}", refused.told());
+}
+
+#[tokio::test]
+async fn a_request_is_told_to_all_that_listen_whoever_left_it() {
+    let database = server().database();
+    let (one, other) = (open(&database).await, open(&database).await);
+    let mut heard = [one.hear(), other.hear()];
+    for listener in &mut heard {
+        assert_eq!(listener.next().await, Some(Heard::Missed));
+    }
+    let (trigger, hold) = (sample::trigger(1), sample::suspension("web", 2));
+    other.request(&trigger).await.unwrap();
+    other.hold(&Hold::Suspend(hold.clone())).await.unwrap();
+    for listener in &mut heard {
+        for watch in [&trigger.watch, &hold.watch] {
+            assert_eq!(listener.next().await, Some(Heard::Word(Word::Inbox(watch.clone()))));
+        }
+        assert_eq!(one.requests().await.unwrap().triggers.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_an_inbox_holds_is_read_anew_once_it_is_told_of() {
+    let database = server().database();
+    let (one, other) = (open(&database).await, open(&database).await);
+    let mut heard = one.hear();
+    assert_eq!(heard.next().await, Some(Heard::Missed));
+    for n in 1..=5 {
+        assert_eq!(one.requests().await.unwrap().triggers.len(), n - 1);
+        let trigger = sample::trigger(u32::try_from(n).unwrap());
+        other.request(&trigger).await.unwrap();
+        assert_eq!(heard.next().await, Some(Heard::Word(Word::Inbox(trigger.watch))));
+        assert_eq!(one.requests().await.unwrap().triggers.len(), n);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_understands_is_passed_over_and_states_of_one_database_hear_their_own_alone() {
+    let database = server().database();
+    let one = open(&database).await;
+    let mut heard = one.hear();
+    assert_eq!(heard.next().await, Some(Heard::Missed));
+    let channel = "SELECT 'sentry_' || current_schema()::regnamespace::oid::bigint";
+    let channel = server().sql(&database, channel);
+    for odd in ["", "hello", "[7]", r#"[{"welcome":{"places":3}}]"#, r#"[{"inbox":{}}]"#] {
+        server().sql(&database, &format!("SELECT pg_notify('{channel}', '{odd}')"));
+    }
+    server().sql(&database, "CREATE SCHEMA elsewhere AUTHORIZATION CURRENT_USER");
+    let known = r#"[{"inbox":{"watch":"app"}}]"#;
+    for (path, payload) in
+        [("elsewhere", known.replace("app", "another")), ("public", known.to_owned())]
+    {
+        let tell = format!(
+            "SET search_path TO {path};
+             SELECT pg_notify('sentry_' || current_schema()::regnamespace::oid::bigint, '{payload}')"
+        );
+        server().sql(&database, &tell);
+    }
+    assert_eq!(heard.next().await, Some(Heard::Word(Word::Inbox(sample::watch("app")))));
 }

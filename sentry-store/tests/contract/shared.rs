@@ -20,3 +20,10 @@ pub(crate) async fn open(database: &str) -> PostgresStore {
 pub(crate) fn end_leases(database: &str) {
     server().sql(database, "UPDATE members SET until = clock_timestamp()");
 }
+
+/// Ends the connections of all processes.
+pub(crate) fn end_connections(database: &str) {
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    server().sql(database, end);
+}

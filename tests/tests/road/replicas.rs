@@ -3,8 +3,9 @@
 use rustix::process::Signal;
 use sentry_tests::crew::{Crew, Member};
 use sentry_tests::postgres::PASSWORD;
+use sentry_tests::proxy::Link;
 use sentry_tests::sandbox::{Agent, eventually};
-use sentry_tests::wire::Wired;
+use sentry_tests::wire::{Wired, borrowed, github};
 use serde_json::Value;
 
 fn started(crew: &Crew, member: &Member) -> Wired {
@@ -227,4 +228,92 @@ fn a_state_goes_to_a_database_and_back_whole_and_never_over_another_one_or_from_
     until_ready(&agent);
     push_and_judge(&mut crew);
     assert_eq!(agent.agent.term().code, Some(0));
+}
+
+/// The secret of the forge's webhooks.
+const HOOK: &str = "canary-s3cret-of-the-hooks";
+
+/// Two agents that share a state with a watch, and which of them works for it. An hour lies between two polls: what is
+/// delivered is delivered because the owner was told.
+struct Told {
+    crew: Crew,
+    owner: Wired,
+    other: Wired,
+    /// The owner's link to the database, and the other's.
+    links: [Member; 2],
+}
+
+impl Told {
+    fn start() -> Self {
+        let mut crew = Crew::new(1);
+        crew.sandbox.env("HOOK", HOOK);
+        let (one, two) = (crew.member("one"), crew.member("two"));
+        for member in [&one, &two] {
+            let config = crew.config(member.link.port(), 1);
+            let hourly = config
+                .replace("polling_interval: 1", "polling_interval: 3600")
+                .replace("token: '${HUB}'", "token: '${HUB}', webhook_secret: '${HOOK}'");
+            std::fs::write(member.config(), hourly).unwrap();
+        }
+        let (owner, other) = (started(&crew, &one), started(&crew, &two));
+        crew.until_seen();
+        until_ready(&owner);
+        until_ready(&other);
+        let (owner, other, links) = match crew.slots_of(owner.agent.id()) {
+            0 => (other, owner, [two, one]),
+            _ => (owner, other, [one, two]),
+        };
+        Self { crew, owner, other, links }
+    }
+
+    #[track_caller]
+    fn until_delivered(&self) {
+        eventually("the head is delivered", || self.crew.is_delivered());
+        assert_eq!(self.crew.doubled(), 0);
+        for agent in [&self.owner, &self.other] {
+            assert!(!agent.agent.stderr_so_far().contains("slot lost"), "it was taken over");
+        }
+    }
+
+    fn end(self) {
+        for agent in [self.owner.agent, self.other.agent] {
+            told_nothing_secret(agent);
+        }
+    }
+}
+
+/// A webhook about the newest push to A.
+fn hook(crew: &Crew, agent: &Wired) {
+    let push = format!(
+        r#"{{"ref":"refs/heads/b0","after":"{}","repository":{{"id":1,"full_name":"product/app"}}}}"#,
+        crew.heads()[0]
+    );
+    let headers = github(HOOK, "push", push.as_bytes());
+    let (code, text) = agent.post("/webhooks/github", &borrowed(&headers), push.as_bytes());
+    assert!(code == 202 && text.contains("polled now"), "{text}");
+}
+
+#[test]
+fn a_webhook_at_any_agent_has_the_owner_poll_now() {
+    let mut told = Told::start();
+    for agent in [&told.other, &told.owner, &told.other] {
+        told.crew.push("b0");
+        hook(&told.crew, agent);
+        told.until_delivered();
+    }
+    told.end();
+}
+
+#[test]
+fn an_owner_whose_link_was_cut_for_a_moment_looks_for_what_it_was_not_told() {
+    let mut told = Told::start();
+    // Nobody tells of this one: as if its webhook had come while the link was cut.
+    told.crew.push("b0");
+    told.links[0].link.turn(Link::Fine);
+    told.until_delivered();
+    // And is told again from then on.
+    told.crew.push("b0");
+    hook(&told.crew, &told.other);
+    told.until_delivered();
+    told.end();
 }
