@@ -1,4 +1,5 @@
-//! A throw-away certificate authority and a server certificate for 127.0.0.1, localhost and names of a test.
+//! A throw-away certificate authority: a server certificate for 127.0.0.1, localhost and names of a test, and certificates of
+//! clients.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,16 +9,30 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use tempfile::TempDir;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// The authority, its PEM file and what a server needs to serve under it.
 #[derive(Debug)]
 pub struct Tls {
     _dir: TempDir,
     ca: PathBuf,
-    server: Arc<ServerConfig>,
+    ca_der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+/// A client's certificate and its key, in PEM.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// The key.
+    pub key: String,
 }
 
 impl Tls {
@@ -48,23 +63,20 @@ impl Tls {
         leaf.distinguished_name.push(DnType::CommonName, "localhost");
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         leaf.use_authority_key_identifier_extension = true;
-        let certificate =
-            leaf.signed_by(&key, &Issuer::new(ca, ca_key)).expect("a certificate for the server");
-
-        let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider's own protocol versions")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )
-            .expect("a certificate and its key");
+        let issuer = Issuer::new(ca, ca_key);
+        let certificate = leaf.signed_by(&key, &issuer).expect("a certificate for the server");
 
         let dir = TempDir::new().expect("a temporary directory");
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, ca_certificate.pem()).expect("ca.pem is written");
-        Self { _dir: dir, ca: path, server: Arc::new(server) }
+        Self {
+            _dir: dir,
+            ca: path,
+            ca_der: ca_certificate.der().clone(),
+            issuer,
+            certificate: certificate.der().clone(),
+            key,
+        }
     }
 
     /// The authority's certificate: what a client must trust (`http.sslCAInfo`, `SSL_CERT_FILE`).
@@ -74,6 +86,48 @@ impl Tls {
 
     /// What a server of this crate is started with to speak TLS under this authority.
     pub fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+        self.serves(provider(), Arc::new(NoClientAuth))
     }
+
+    /// The same, and it speaks to nobody who has no certificate of this authority.
+    ///
+    /// # Panics
+    /// When the authority can't be used.
+    pub fn demanding_server(&self) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca_der.clone()).expect("an authority");
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        self.serves(provider(), clients.build().expect("who may come"))
+    }
+
+    fn serves(
+        &self,
+        provider: Arc<CryptoProvider>,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider's own protocol versions")
+            .with_client_cert_verifier(clients)
+            .with_single_cert(vec![self.certificate.clone()], key);
+        Arc::new(server.expect("a certificate and its key"))
+    }
+
+    /// A certificate for a client.
+    ///
+    /// # Panics
+    /// When keys can't be made.
+    pub fn client(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().expect("a key for the client");
+        let mut leaf = CertificateParams::default();
+        leaf.distinguished_name.push(DnType::CommonName, name);
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = leaf.signed_by(&key, &self.issuer).expect("a certificate for the client");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
 }

@@ -65,6 +65,7 @@ pub(crate) const NO_KIND: &str =
     "install the kind's CRD on the cluster, or correct `apiVersion` and `kind`";
 pub(crate) const CERTIFICATE: &str =
     "put the cluster's CA into the kubeconfig (`certificate-authority-data`)";
+pub(crate) const OUR_CERTIFICATE: &str = "renew `client-certificate` and `client-key` in the kubeconfig: the cluster takes certificates of its own CA alone";
 pub(crate) const KUBECONFIG: &str = "`kubectl config get-contexts` shows what the kubeconfig holds";
 pub(crate) const NO_CLUSTER: &str =
     "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use super::connection::Connection;
 use super::status::{Refusal, Reply};
 use super::{Native, lock};
-use crate::api::answer::CERTIFICATE;
+use crate::api::answer::{CERTIFICATE, OUR_CERTIFICATE};
 use crate::api::{hidden, object, text};
 
 /// The longest that one request may take. The server ends its own after 60 s, its webhooks' after 30.
@@ -223,7 +223,7 @@ impl<'a> Caller<'a> {
         }
         let causes = std::iter::successors(Some(error), |&error| error.source());
         let why = causes.last().map(ToString::to_string).unwrap_or_default();
-        let hint = why.starts_with("invalid peer certificate").then_some(CERTIFICATE);
+        let hint = certificate_hint(&why);
         let text = format!("can't reach {}: {}", self.cluster, text::cut(&self.redact(&why)));
         DeployError::new(DeployErrorKind::Unreachable, text).with_optional_hint(hint)
     }
@@ -249,4 +249,14 @@ impl<'a> Caller<'a> {
 /// An error with what it kept us from.
 pub(super) fn within(doing: &str, error: &DeployError) -> DeployError {
     DeployError::new(error.kind(), format!("{doing}: {error}")).with_optional_hint(error.hint())
+}
+
+/// Whose certificate it was that was not taken, in rustls' words; alerts are those of RFC 8446, 6.2.
+fn certificate_hint(why: &str) -> Option<&'static str> {
+    if why.starts_with("invalid peer certificate") {
+        return Some(CERTIFICATE);
+    }
+    let alert = why.strip_prefix("received fatal alert: ")?;
+    let is_ours = alert.contains("Certificate") || ["UnknownCA", "AccessDenied"].contains(&alert);
+    is_ours.then_some(OUR_CERTIFICATE)
 }

@@ -131,7 +131,9 @@ fn merge(paths: &[PathBuf], must_exist: bool) -> Result<Kubeconfig, DeployError>
             let text = format!("{} is no kubeconfig: no file, or too large", path.display());
             return Err(local(text, KUBECONFIG));
         }
-        let read = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+        let mut read = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+        // One that is empty says nothing, as for kubectl, which leaves it so.
+        read.current_context.take_if(|name| name.is_empty());
         merged = merged.merge(read).map_err(|error| unusable(&error))?;
     }
     Ok(merged)
@@ -241,4 +243,103 @@ fn unusable(error: &KubeconfigError) -> DeployError {
 
 pub(super) fn local(text: String, hint: &str) -> DeployError {
     DeployError::new(DeployErrorKind::Local, text).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::process::Command;
+
+    use serde_json::Value;
+    use tempfile::tempdir;
+
+    use super::*;
+
+    /// A file with a cluster and a user of one name, at an address and with a token that say which file it is.
+    fn file(cluster: &str, of: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\n\
+             clusters: [{{name: {cluster}, cluster: {{server: 'https://{of}.example'}}}}]\n\
+             users: [{{name: {cluster}, user: {{token: of-{of}}}}}]\n\
+             contexts: [{{name: {cluster}, context: {{cluster: {cluster}, user: {cluster}}}}}]\n"
+        )
+    }
+
+    fn current(context: &str) -> String {
+        format!("apiVersion: v1\nkind: Config\ncurrent-context: '{context}'\n")
+    }
+
+    /// The address and the token of the context, as kubectl finds them.
+    fn by_kubectl(paths: &[PathBuf], context: Option<&str>) -> Option<(String, String)> {
+        let list = paths.iter().map(|path| path.as_os_str().to_owned()).collect::<Vec<OsString>>();
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["config", "view", "--raw", "--minify", "-o", "json"]).env_clear();
+        kubectl.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        kubectl.env("KUBECONFIG", list.join(&OsString::from(":")));
+        kubectl.args(context.iter().flat_map(|name| ["--context", name]));
+        let answer = kubectl.output().unwrap();
+        let config: Value = serde_json::from_slice(&answer.stdout).ok()?;
+        let server = config["clusters"][0]["cluster"]["server"].as_str()?;
+        Some((server.to_owned(), config["users"][0]["user"]["token"].as_str()?.to_owned()))
+    }
+
+    async fn by_us(paths: &[PathBuf], context: Option<&str>) -> Option<(String, String)> {
+        let config = of_context(merge(paths, false).ok()?, context).await.ok()?;
+        let token = config.auth_info.token?.expose_secret().to_owned();
+        Some((config.cluster_url.to_string().trim_end_matches('/').to_owned(), token))
+    }
+
+    #[tokio::test]
+    async fn of_several_files_the_same_context_is_found_as_kubectl_finds() {
+        let home = tempdir().unwrap();
+        let files = [
+            ("a", file("one", "a")),
+            ("b", file("one", "b") + "current-context: one\n"),
+            ("c", file("two", "c") + "current-context: two\n"),
+            ("nothing", current("")),
+            ("one", current("one")),
+            ("two", current("two")),
+            ("elsewhere", current("elsewhere")),
+            ("empty", String::new()),
+            ("damaged", "clusters: [{name: c4nary".to_owned()),
+        ];
+        files.iter().for_each(|(name, text)| std::fs::write(home.path().join(name), text).unwrap());
+        let (mut found, mut not) = (0, 0);
+        for list in [
+            "a",
+            "b",
+            "c",
+            "a b",
+            "b a",
+            "a c",
+            "c a",
+            "a b c",
+            "c b a",
+            "nothing a",
+            "nothing b",
+            "nothing c a",
+            "one a",
+            "one c",
+            "two a c",
+            "one a c",
+            "c one",
+            "elsewhere a c",
+            "missing b",
+            "b missing",
+            "missing",
+            "empty b",
+            "b empty",
+            "empty",
+            "damaged b",
+            "b damaged",
+        ] {
+            let paths: Vec<_> = list.split(' ').map(|name| home.path().join(name)).collect();
+            for context in [None, Some("one"), Some("two"), Some("three")] {
+                let kubectl = by_kubectl(&paths, context);
+                *(if kubectl.is_some() { &mut found } else { &mut not }) += 1;
+                assert_eq!(by_us(&paths, context).await, kubectl, "{list}, {context:?}");
+            }
+        }
+        assert!(found > 30 && not > 30, "{found}, {not}");
+    }
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sentry_apiserver::ApiServer;
 use sentry_core::deployer::{Cluster as _, DeployError, DeployErrorKind, Probe};
 use sentry_core::secret::Redactor;
@@ -27,6 +29,17 @@ impl Ground {
     fn new() -> Self {
         let tls = Tls::with_names(&["api.internal"]);
         let server = ApiServer::start_tls(tls.server());
+        Self::with(tls, server)
+    }
+
+    /// Its server speaks to nobody without a certificate.
+    fn demanding() -> Self {
+        let tls = Tls::new();
+        let server = ApiServer::start_tls(tls.demanding_server());
+        Self::with(tls, server)
+    }
+
+    fn with(tls: Tls, server: ApiServer) -> Self {
         let (home, redactor) = (tempfile::tempdir().unwrap(), Redactor::new());
         Self { tls, server, home, redactor }
     }
@@ -135,6 +148,103 @@ async fn a_token_that_is_renewed_is_the_one_that_is_shown() {
     ground.write("token", "second");
     ask(&native).await.unwrap();
     assert_eq!(ground.shown(), ["Bearer first", "Bearer second"]);
+}
+
+#[tokio::test]
+async fn a_certificate_is_shown_in_each_way_that_a_kubeconfig_gives_one() {
+    let ground = Ground::demanding();
+    let ours = ground.tls.client("sentry");
+    let [certificate, key] = [("client.crt", &ours.certificate), ("client.key", &ours.key)]
+        .map(|(name, pem)| ground.write(name, pem));
+    let [encoded, encoded_key] = [&ours.certificate, &ours.key].map(|pem| STANDARD.encode(pem));
+    let given = credential(&json!({
+        "clientCertificateData": ours.certificate, "clientKeyData": ours.key}));
+    let answer = ground.write("answer", &given);
+    let plugin =
+        ground.script("certificate-plugin", &format!("#!/bin/sh\ncat {}\n", answer.display()));
+    for (way, user) in [
+        ("files", json!({"client-certificate": certificate, "client-key": key})),
+        (
+            "files beside it",
+            json!({"client-certificate": "client.crt", "client-key": "client.key"}),
+        ),
+        ("data", json!({"client-certificate-data": encoded, "client-key-data": encoded_key})),
+        (
+            "data before files",
+            json!({"client-certificate-data": encoded, "client-key-data": encoded_key,
+                "client-certificate": "missing", "client-key": "missing"}),
+        ),
+        (
+            "with a token",
+            json!({"client-certificate": certificate, "client-key": key, "token": "the-token"}),
+        ),
+        ("a plugin's", exec(&plugin)),
+    ] {
+        let before = ground.server.requests().len();
+        ask(&ground.deployer(&ground.cluster(), &user))
+            .await
+            .unwrap_or_else(|e| panic!("{way}: {e:?}"));
+        assert!(ground.server.requests().len() > before, "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_do_is_told_and_its_key_is_not() {
+    let ground = Ground::demanding();
+    let (ours, strange) = (ground.tls.client("sentry"), Tls::new().client("sentry"));
+    let user = |certificate: &str, key: &str| {
+        json!({"client-certificate-data": STANDARD.encode(certificate),
+            "client-key-data": STANDARD.encode(key)})
+    };
+    for (way, user, kind) in [
+        ("none", json!({"token": "the-token"}), DeployErrorKind::Unreachable),
+        (
+            "of another authority",
+            user(&strange.certificate, &strange.key),
+            DeployErrorKind::Unreachable,
+        ),
+        ("another's key", user(&ours.certificate, &strange.key), DeployErrorKind::Local),
+        ("no certificate", user("c4nary", &ours.key), DeployErrorKind::Local),
+        ("no key", user(&ours.certificate, "c4nary"), DeployErrorKind::Local),
+        (
+            "a file that is missing",
+            json!({"client-certificate": "missing", "client-key": "missing"}),
+            DeployErrorKind::Local,
+        ),
+    ] {
+        let error = ask(&ground.deployer(&ground.cluster(), &user)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{way}: {error}");
+        let told = error.told();
+        assert!(error.hint().is_some(), "{way}: {told}");
+        assert!(!told.contains("c4nary") && !told.contains("PRIVATE KEY"), "{way}: {told}");
+    }
+    assert!(ground.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn files_of_certificates_that_are_renewed_are_read_again() {
+    let (ground, other) = (Ground::demanding(), Tls::new());
+    let renew = |of: &Tls| {
+        let client = of.client("sentry");
+        ground.write("client.crt", &client.certificate);
+        ground.write("client.key", &client.key);
+    };
+    let trust =
+        |of: &Tls| drop(std::fs::copy(of.ca_pem(), ground.home.path().join("ca.pem")).unwrap());
+    let cluster = json!({"server": ground.url(), "certificate-authority": "ca.pem"});
+    let user = json!({"client-certificate": "client.crt", "client-key": "client.key"});
+    renew(&other);
+    trust(&ground.tls);
+    let native = ground.deployer(&cluster, &user);
+    for (what, change) in
+        [("ours", &|| renew(&ground.tls) as ()), ("trust", &|| trust(&ground.tls))]
+            as [(&str, &dyn Fn()); 2]
+    {
+        ask(&native).await.unwrap_err();
+        change();
+        ask(&native).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        trust(&other);
+    }
 }
 
 #[tokio::test]
