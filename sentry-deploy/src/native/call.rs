@@ -257,6 +257,7 @@ fn certificate_hint(why: &str) -> Option<&'static str> {
         return Some(CERTIFICATE);
     }
     let alert = why.strip_prefix("received fatal alert: ")?;
-    let is_ours = alert.contains("Certificate") || ["UnknownCA", "AccessDenied"].contains(&alert);
+    let is_ours = alert.contains("Certificate")
+        || ["AccessDenied", "DecryptError", "UnknownCA"].contains(&alert);
     is_ours.then_some(OUR_CERTIFICATE)
 }
