@@ -56,11 +56,11 @@ use sentry_forge::webhook::Sender;
 use sentry_server::api::Keys;
 use sentry_server::page::Setup;
 use sentry_server::{Bounded, Counters, Server, Services};
-use sentry_store::{MemoryStore, SqliteStore};
+use sentry_store::{MemorySessions, MemoryStore, SqliteStore};
 
 pub(crate) use place::{Place, StateError};
 pub(crate) use receivers::receivers;
-pub use shared::shared_store;
+pub use shared::{Sharing, shared_store};
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
 #[derive(Debug, thiserror::Error)]
@@ -181,7 +181,9 @@ impl Composition {
                 let keys: Arc<dyn Keys> = Arc::new(tokens);
                 let (live, guesses) = (services.live.clone(), services.guesses.clone());
                 let (asked, known) = (Arc::clone(&answers), Arc::clone(&keys));
-                let mut page = Setup::new(asked, known, live.clone(), guesses.clone());
+                let sessions = self.shared.as_ref().map(|shared| Arc::clone(&shared.with.sessions));
+                let sessions = sessions.unwrap_or_else(|| Arc::new(MemorySessions::new()));
+                let mut page = Setup::new(asked, known, sessions, live.clone(), guesses.clone());
                 page.watches = page::places(&self.config);
                 page.version.clone_from(&services.version);
                 sentry_server::api::routes(answers, keys, live, guesses)

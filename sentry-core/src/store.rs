@@ -4,6 +4,7 @@
 //! other programs leave requests ([`Inbox`]) and read ([`Archive`]) beside it.
 
 mod audit;
+mod sessions;
 mod view;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::repo::{CommitSha, RepoUrl};
 use crate::subject::Subject;
 
 pub use audit::{Act, ActKind, AuditEntry, AuditQuery};
+pub use sessions::{MOST_ENDED, SESSION, Session, Sessions};
 pub use view::{
     Brief, DeliveryQuery, FleetView, MemberView, Overview, OverviewQuery, Past, PastQuery, PastRun,
     QueueView, RECENT, ReceiverView, SubjectFilter, SubjectView, WatchView,

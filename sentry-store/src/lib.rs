@@ -40,6 +40,6 @@ mod postgres;
 mod sqlite;
 
 pub use copy::{AnyStore, Copied, CopyError, copy};
-pub use memory::{MemoryStore, MemoryWire};
+pub use memory::{MemorySessions, MemoryStore, MemoryWire};
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrlError};
 pub use sqlite::SqliteStore;

@@ -17,10 +17,10 @@ use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::Engine;
 use sentry_core::forge::ForgePorts;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_server::api::{Holder, Keys, Right};
+use sentry_server::api::{Holder, Keys, Proof, Right};
 use sentry_server::page::{Setup, WatchPlace};
 use sentry_server::{Server, Services};
-use sentry_store::MemoryStore;
+use sentry_store::{MemorySessions, MemoryStore};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -164,13 +164,10 @@ struct Tokens;
 
 #[async_trait]
 impl Keys for Tokens {
-    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
-        let (name, right) = match token {
-            READ => ("reader", Right::Read),
-            TRIGGER => ("trigger", Right::Trigger),
-            _ => return Ok(None),
-        };
-        Ok(Some(Holder { name: name.to_owned(), right }))
+    async fn holder_of(&self, is_it: Proof<'_>) -> Result<Option<Holder>, ApiError> {
+        let known = [(READ, "reader", Right::Read), (TRIGGER, "trigger", Right::Trigger)];
+        let found = known.into_iter().find(|(token, ..)| is_it(token));
+        Ok(found.map(|(_, name, right)| Holder { name: name.to_owned(), right }))
     }
 }
 
@@ -261,8 +258,9 @@ fn server(answers: Arc<dyn Answers>, watches: Vec<WatchPlace>, noted: Requests) 
     let mut services = Services::new(engine, store);
     let keys: Arc<dyn Keys> = Arc::new(Tokens);
     let (live, guesses) = (services.live.clone(), services.guesses.clone());
-    let mut setup =
-        Setup::new(Arc::clone(&answers), Arc::clone(&keys), live.clone(), guesses.clone());
+    let sessions = Arc::new(MemorySessions::new());
+    let (asked, known) = (Arc::clone(&answers), Arc::clone(&keys));
+    let mut setup = Setup::new(asked, known, sessions, live.clone(), guesses.clone());
     setup.watches = watches;
     let api = sentry_server::api::routes(answers, keys, live, guesses);
     let note = middleware::from_fn(move |request: Request, next: Next| {

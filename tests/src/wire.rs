@@ -55,6 +55,15 @@ impl Wired {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> (u16, String) {
+        let answer = self.whole(method, path, headers, body);
+        parse(&answer).unwrap_or_else(|| panic!("{method} {path}: {answer:?}"))
+    }
+
+    /// The whole answer, with its head.
+    ///
+    /// # Panics
+    /// When there is no answer within a minute.
+    pub fn whole(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
         let mut stream = self.connect();
         stream
             .write_all(head(method, path, headers, body.len()).as_bytes())
@@ -63,9 +72,8 @@ impl Wired {
         let sent = stream.write_all(body);
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let parsed = parse(&answer);
-        parsed.unwrap_or_else(|| panic!("{method} {path}: {answer:?} {sent:?} {read:?}"))
+        assert!(!answer.is_empty(), "{method} {path}: {sent:?} {read:?}");
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// A connection that gives up after a minute of silence.

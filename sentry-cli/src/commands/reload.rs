@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_config::{Config, LoadError, LogLevel, MAX_SIZE};
-use sentry_core::fleet::{Slots, Wire};
 use sentry_core::store::State;
 use sentry_server::{Counters, Server};
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
 use crate::args::WatchArgs;
-use crate::compose::{self, Composition, Place};
+use crate::compose::{self, Composition, Place, Sharing};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 
@@ -27,7 +26,7 @@ pub(super) struct Kept {
     listen: Option<SocketAddr>,
     state: State,
     /// Where many processes share the state.
-    shared: Option<(Arc<dyn Slots>, Arc<dyn Wire>)>,
+    shared: Option<Sharing>,
 }
 
 impl Kept {
@@ -50,8 +49,7 @@ impl Kept {
             }
             Place::Postgres(postgres) => {
                 let store = compose::shared_store(postgres, &ctx.redactor)?;
-                let (slots, wire) = (Arc::clone(&store), Arc::clone(&store));
-                (store.into(), Some((slots as Arc<dyn Slots>, wire as Arc<dyn Wire>)))
+                (Arc::clone(&store).into(), Some(store.into()))
             }
         };
         Ok(Self { args, place, listen, state, shared })
@@ -68,7 +66,7 @@ impl Kept {
         }
         let parts = Composition::new(config, self.state.clone(), &ctx.redactor)?;
         match &self.shared {
-            Some((slots, wire)) => Ok(parts.share(Arc::clone(slots), Arc::clone(wire)).await?),
+            Some(sharing) => Ok(parts.share(sharing.clone()).await?),
             None => Ok(parts),
         }
     }

@@ -9,32 +9,47 @@ use sentry_core::engine::{EngineError, Stop};
 use sentry_core::fleet::{Fleet, Slot, Slots, Wire};
 use sentry_core::names::{ClusterRef, WatchName};
 use sentry_core::secret::{Redactor, SecretSource};
+use sentry_core::store::Sessions;
 use sentry_core::watch::Watch;
 use sentry_store::{PostgresConfig, PostgresStore};
 
 use super::{ComposeError, Composition};
 
+/// What processes that share a state have of it.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// Who works for what.
+    pub slots: Arc<dyn Slots>,
+    /// What they tell each other.
+    pub wire: Arc<dyn Wire>,
+    /// Who is logged in to the page.
+    pub sessions: Arc<dyn Sessions>,
+}
+
+impl From<Arc<PostgresStore>> for Sharing {
+    fn from(store: Arc<PostgresStore>) -> Self {
+        let (slots, wire) = (Arc::clone(&store), Arc::clone(&store));
+        Self { slots, wire, sessions: store }
+    }
+}
+
 /// A state that many processes share, and which slot of it each watch is in.
 #[derive(Debug)]
 pub(super) struct Shared {
-    slots: Arc<dyn Slots>,
+    pub(super) with: Sharing,
     of: BTreeMap<WatchName, Slot>,
 }
 
 impl Composition {
-    /// The same for a state that many processes share: [`Composition::run`] works for what it owns of it, and the others are
-    /// told over the wire.
+    /// The same for a state that many processes share: [`Composition::run`] works for what it owns of it, the others are told
+    /// over the wire, and who is logged in to the page at one of them is at all.
     ///
     /// # Errors
     /// [`ComposeError::Deployer`] if a kubeconfig does not say which cluster it means.
-    pub async fn share(
-        self,
-        slots: Arc<dyn Slots>,
-        wire: Arc<dyn Wire>,
-    ) -> Result<Self, ComposeError> {
+    pub async fn share(self, with: Sharing) -> Result<Self, ComposeError> {
         let of = slots_of(&self.config).await?;
-        self.engine.join(wire);
-        Ok(Self { shared: Some(Shared { slots, of }), ..self })
+        self.engine.join(Arc::clone(&with.wire));
+        Ok(Self { shared: Some(Shared { with, of }), ..self })
     }
 
     /// Watches and delivers until it is stopped: for the whole state, or as one of those that share it.
@@ -42,12 +57,12 @@ impl Composition {
     /// # Errors
     /// As [`Engine::run`](sentry_core::engine::Engine::run) and [`Fleet::run`].
     pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
-        let Some(Shared { slots, of }) = &self.shared else { return self.engine.run(stop).await };
+        let Some(Shared { with, of }) = &self.shared else { return self.engine.run(stop).await };
         let slot_of = |watch: &Watch| {
             let slot = of.get(&watch.name).copied();
             slot.unwrap_or_else(|| Slot::of("", &watch.cluster.namespace))
         };
-        Fleet::new(self.engine.clone(), Arc::clone(slots), slot_of).run(stop).await
+        Fleet::new(self.engine.clone(), Arc::clone(&with.slots), slot_of).run(stop).await
     }
 }
 

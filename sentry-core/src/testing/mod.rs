@@ -6,6 +6,7 @@ pub mod fate;
 pub mod forge_contract;
 pub mod hooked;
 pub mod sample;
+pub mod sessions_contract;
 pub mod slots_contract;
 pub mod store_contract;
 pub mod wire_contract;

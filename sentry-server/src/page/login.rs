@@ -72,10 +72,10 @@ pub(super) async fn enter(
     Ok(([(SET_COOKIE, cookie)], Redirect::to(onward(&entry.then))).into_response())
 }
 
-pub(super) async fn leave(State(page): Shared, confirmed: Confirmed<Nothing>) -> Response {
-    page.sessions.end(&confirmed.visitor);
+pub(super) async fn leave(State(page): Shared, confirmed: Confirmed<Nothing>) -> PageResult {
+    page.sessions.end(&confirmed.visitor).await?;
     let cookie = format!("{COOKIE_NAME}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
-    ([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
+    Ok(([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }
 
 /// A form with nothing but its token.

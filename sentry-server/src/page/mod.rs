@@ -59,6 +59,8 @@ pub struct Setup {
     pub answers: Arc<dyn Answers>,
     /// Who knows the tokens that people log in with.
     pub keys: Arc<dyn Keys>,
+    /// What is kept of sessions.
+    pub sessions: Arc<dyn sentry_core::store::Sessions>,
     /// What is now.
     pub clock: Arc<dyn Clock>,
     /// The event stream's listeners.
@@ -77,11 +79,12 @@ impl Setup {
     pub fn new(
         answers: Arc<dyn Answers>,
         keys: Arc<dyn Keys>,
+        sessions: Arc<dyn sentry_core::store::Sessions>,
         live: EventStream,
         guesses: Guesses,
     ) -> Self {
         let (clock, version) = (Arc::new(SystemClock), env!("CARGO_PKG_VERSION").to_owned());
-        Self { answers, keys, clock, live, guesses, watches: Vec::new(), version }
+        Self { answers, keys, sessions, clock, live, guesses, watches: Vec::new(), version }
     }
 }
 
@@ -96,7 +99,8 @@ type PageResult = Result<Response, PageError>;
 
 /// The routes, for [`crate::Services::routes`].
 pub fn routes(setup: Setup) -> Router {
-    let sessions = Sessions::new(Arc::clone(&setup.keys));
+    let Setup { keys, sessions, clock, .. } = &setup;
+    let sessions = Sessions::new(Arc::clone(keys), Arc::clone(sessions), Arc::clone(clock));
     let page = Arc::new(Page { setup, sessions });
     Router::new()
         .route("/", get(first))

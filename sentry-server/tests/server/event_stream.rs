@@ -3,7 +3,7 @@
 use http::header::AUTHORIZATION;
 use sentry_api::{ApiError, Local};
 use sentry_server::MAX_LISTENERS;
-use sentry_server::api::{Holder, Keys, Right, routes};
+use sentry_server::api::{Holder, Keys, Proof, Right, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -15,10 +15,10 @@ struct One(std::sync::atomic::AtomicBool);
 
 #[async_trait]
 impl Keys for One {
-    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
+    async fn holder_of(&self, is_it: Proof<'_>) -> Result<Option<Holder>, ApiError> {
         let holds = self.0.load(std::sync::atomic::Ordering::SeqCst);
         let known = [("t0ken", Right::Read), ("acting", Right::Trigger)];
-        let found = known.into_iter().find(|(known, _)| *known == token && holds);
+        let found = known.into_iter().find(|(known, _)| is_it(known) && holds);
         Ok(found.map(|(name, right)| Holder { name: name.to_owned(), right }))
     }
 }

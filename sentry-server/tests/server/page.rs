@@ -5,9 +5,10 @@ use http::{HeaderMap, Response};
 use sentry_api::{Answers, ApiError, ErrorKind, Local, WatchFacts};
 use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
 use sentry_core::store::Write;
-use sentry_server::api::{Holder, Keys, Right};
+use sentry_server::api::{Holder, Keys, Proof, Right};
 use sentry_server::page::{self, Repository, Setup, WatchPlace, Web};
 use sentry_server::{EventStream, Guesses};
+use sentry_store::MemorySessions;
 
 use super::api::Echo;
 use super::*;
@@ -17,14 +18,15 @@ pub(crate) struct Two;
 
 #[async_trait]
 impl Keys for Two {
-    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
-        let right = match token {
-            "reading" => Right::Read,
-            "acting" => Right::Trigger,
-            _ => return Ok(None),
-        };
-        Ok(Some(Holder { name: token.to_owned(), right }))
+    async fn holder_of(&self, is_it: Proof<'_>) -> Result<Option<Holder>, ApiError> {
+        let known = [("reading", Right::Read), ("acting", Right::Trigger)];
+        let found = known.into_iter().find(|(token, _)| is_it(token));
+        Ok(found.map(|(name, right)| Holder { name: name.to_owned(), right }))
     }
+}
+
+fn setup_of(answers: Arc<dyn Answers>, live: EventStream, guesses: Guesses) -> Setup {
+    Setup::new(answers, Arc::new(Two), Arc::new(MemorySessions::new()), live, guesses)
 }
 
 pub(crate) fn routes(world: &World) -> Router {
@@ -36,8 +38,7 @@ pub(crate) fn routes(world: &World) -> Router {
     });
     let answers = Arc::new(Local::new(services.store.clone(), watches.collect()));
     let (live, guesses) = (services.live.clone(), services.guesses.clone());
-    let mut setup =
-        Setup::new(Arc::clone(&answers) as _, Arc::new(Two), live.clone(), guesses.clone());
+    let mut setup = setup_of(Arc::clone(&answers) as _, live.clone(), guesses.clone());
     setup.clock = Arc::clone(&world.clock) as _;
     setup.watches = ["other", "qa"].map(place).into();
     let api = sentry_server::api::routes(answers, Arc::new(Two), live, guesses);
@@ -294,7 +295,7 @@ async fn a_form_starts_nothing_for_another_session_or_for_who_may_only_read() {
 /// The routes of the page over these answers.
 fn over(answers: impl Answers + 'static) -> Router {
     let live = EventStream::new(World::new().engine);
-    page::routes(Setup::new(Arc::new(answers), Arc::new(Two), live, Guesses::default()))
+    page::routes(setup_of(Arc::new(answers), live, Guesses::default()))
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! State for as long as the program lives: for tests, dry runs and trying things out.
 
+mod sessions;
 mod slots;
 mod wire;
 
@@ -26,6 +27,7 @@ use sentry_core::store::{
 use sentry_core::subject::{Subject, SubjectKey};
 use tokio::time::Instant;
 
+pub use self::sessions::MemorySessions;
 pub use self::wire::MemoryWire;
 
 /// Keeps state in memory. A clone is another handle on the same state.

@@ -8,6 +8,7 @@
 //! | `part`, `writes`, `snapshot` | one slot's state: its claim, its commits, what it loads |
 //! | `inbox` | what is left for the agents |
 //! | `wire` | what agents tell each other |
+//! | `sessions` | what the page's sessions need |
 //! | `blobs` | what open deliveries got from elsewhere |
 //! | `side` | all of it, for a copy |
 //! | `views`, `overview` | what is shown, by index |
@@ -21,6 +22,7 @@ mod part;
 mod rows;
 mod schema;
 mod session;
+mod sessions;
 mod side;
 mod slots;
 mod snapshot;

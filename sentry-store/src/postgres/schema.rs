@@ -7,8 +7,12 @@ use super::session::{CALL, Lent, Pool};
 
 /// Step `n` brings schema `n` to schema `n + 1`. Steps are only ever added, and only ever add: processes of an older version
 /// go on beside those of this one.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// The index of all sequences of three characters in what deliveries are found by, where the database has the extension or
 /// lets us make it; without it each text is looked at (<https://www.postgresql.org/docs/current/pgtrgm.html>).

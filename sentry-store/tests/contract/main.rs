@@ -11,10 +11,11 @@ mod shared;
 
 use std::sync::Arc;
 
+use sentry_core::testing::sessions_contract::Both;
 use sentry_core::testing::slots_contract::Ground;
 use sentry_core::testing::store_contract::Handles;
 use sentry_core::testing::wire_contract::Ends;
-use sentry_store::{MemoryStore, MemoryWire, SqliteStore};
+use sentry_store::{MemorySessions, MemoryStore, MemoryWire, SqliteStore};
 
 use self::server::server;
 use self::shared::{end_connections, open};
@@ -71,6 +72,16 @@ async fn wire_in_postgres() -> Ends {
     Ends::new(Arc::new(one), Arc::new(other), cut)
 }
 
+async fn sessions_in_memory() -> Both {
+    let one = MemorySessions::new();
+    [Arc::new(one.clone()), Arc::new(one)]
+}
+
+async fn sessions_in_postgres() -> Both {
+    let database = server().database();
+    [Arc::new(open(&database).await), Arc::new(open(&database).await)]
+}
+
 mod the_memory_store {
     sentry_core::journal_contract_tests!(super::memory);
     sentry_core::inbox_contract_tests!(super::memory);
@@ -78,6 +89,7 @@ mod the_memory_store {
     sentry_core::blobs_contract_tests!(super::memory);
     sentry_core::slots_contract_tests!(super::slots_in_memory);
     sentry_core::wire_contract_tests!(super::wire_in_memory);
+    sentry_core::sessions_contract_tests!(super::sessions_in_memory);
 }
 
 mod the_sqlite_store {
@@ -94,4 +106,5 @@ mod the_postgres_store {
     sentry_core::blobs_contract_tests!(super::one_slot::handles);
     sentry_core::slots_contract_tests!(super::slots_in_postgres);
     sentry_core::wire_contract_tests!(super::wire_in_postgres);
+    sentry_core::sessions_contract_tests!(super::sessions_in_postgres);
 }

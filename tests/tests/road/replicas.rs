@@ -30,7 +30,9 @@ fn push_and_judge(crew: &mut Crew) {
 fn told_nothing_secret(agent: Agent) {
     let ended = agent.term();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(!ended.stderr.contains(PASSWORD), "{ended:?}");
+    for secret in [PASSWORD, HOOK, PAGE] {
+        assert!(!ended.stderr.contains(secret), "{ended:?}");
+    }
 }
 
 #[test]
@@ -233,6 +235,9 @@ fn a_state_goes_to_a_database_and_back_whole_and_never_over_another_one_or_from_
 /// The secret of the forge's webhooks.
 const HOOK: &str = "canary-s3cret-of-the-hooks";
 
+/// The page's token.
+const PAGE: &str = "canary-t0ken-of-the-page";
+
 /// Two agents that share a state with a watch, and which of them works for it. An hour lies between two polls: what is
 /// delivered is delivered because the owner was told.
 struct Told {
@@ -246,14 +251,15 @@ struct Told {
 impl Told {
     fn start() -> Self {
         let mut crew = Crew::new(1);
-        crew.sandbox.env("HOOK", HOOK);
+        crew.sandbox.env("HOOK", HOOK).env("PAGE", PAGE);
         let (one, two) = (crew.member("one"), crew.member("two"));
         for member in [&one, &two] {
             let config = crew.config(member.link.port(), 1);
             let hourly = config
                 .replace("polling_interval: 1", "polling_interval: 3600")
                 .replace("token: '${HUB}'", "token: '${HUB}', webhook_secret: '${HOOK}'");
-            std::fs::write(member.config(), hourly).unwrap();
+            let served = format!("server: {{trigger_token: '${{PAGE}}'}}\n{hourly}");
+            std::fs::write(member.config(), served).unwrap();
         }
         let (owner, other) = (started(&crew, &one), started(&crew, &two));
         crew.until_seen();
@@ -315,5 +321,49 @@ fn an_owner_whose_link_was_cut_for_a_moment_looks_for_what_it_was_not_told() {
     told.crew.push("b0");
     hook(&told.crew, &told.other);
     told.until_delivered();
+    told.end();
+}
+
+/// What a browser does at an agent: the answer to a form.
+fn posted(agent: &Wired, path: &str, cookie: &str, form: &str) -> String {
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("sec-fetch-site", "same-origin"),
+        ("cookie", cookie),
+    ];
+    agent.whole("POST", path, &headers, form.as_bytes())
+}
+
+/// The first page, for who has this cookie.
+fn first_page(agent: &Wired, cookie: &str) -> (u16, String) {
+    agent.exchange("GET", "/", &[("cookie", cookie)], b"")
+}
+
+#[test]
+fn who_is_logged_in_at_one_agent_is_at_all_until_a_logout_at_any() {
+    let told = Told::start();
+    let entered = posted(&told.owner, "/login", "", &format!("token={PAGE}"));
+    let (_, cookie) = entered.split_once("set-cookie: ").unwrap();
+    let (cookie, _) = cookie.split_once(';').unwrap();
+    for agent in [&told.owner, &told.other] {
+        assert_eq!(first_page(agent, cookie).0, 200);
+        assert_eq!(
+            first_page(agent, &cookie.replace("session=", "session=0")).0,
+            303,
+            "a forged one"
+        );
+    }
+    let (_, page) = first_page(&told.owner, cookie);
+    let (_, form) =
+        page.split_once(r#"action="/logout"><input type="hidden" name="form" value=""#).unwrap();
+    let (form, _) = form.split_once('"').unwrap();
+    let wrong = posted(&told.other, "/logout", cookie, &format!("form={}", "0".repeat(128)));
+    assert!(wrong.starts_with("HTTP/1.1 403"), "{wrong}");
+    // A form that one has made is sent to the other.
+    let left = posted(&told.other, "/logout", cookie, &format!("form={form}"));
+    assert!(left.starts_with("HTTP/1.1 303"), "{left}");
+    for agent in [&told.other, &told.owner] {
+        assert_eq!(first_page(agent, cookie).0, 303);
+    }
     told.end();
 }
