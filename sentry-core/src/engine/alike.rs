@@ -171,4 +171,17 @@ mod tests {
         assert!(alike(&long("1234567", "failed"), &long(uuid, "failed")));
         assert!(!alike(&long("1234567", "failed"), &long(uuid, "is refused")));
     }
+
+    #[test]
+    fn of_reasons_that_were_cut_the_first_three_quarters_of_the_shorter_one_count() {
+        let cut = "x ".repeat(REASON_CHARS / 2);
+        let with = |at: usize| {
+            let mut text: Vec<char> = cut.chars().collect();
+            text[at] = '!';
+            text.into_iter().collect::<String>()
+        };
+        let edge = REASON_CHARS * 3 / 4;
+        assert!(!alike(&cut, &with(edge - 1)));
+        assert!(alike(&cut, &with(edge)));
+    }
 }

@@ -165,3 +165,79 @@ fn get<K: PartialEq, V: Clone>(kept: &Mutex<Recent<K, V>>, key: &K) -> Option<V>
 fn put<K: PartialEq, V: Clone>(kept: &Mutex<Recent<K, V>>, key: K, value: &V, bytes: usize) {
     kept.lock().unwrap_or_else(PoisonError::into_inner).put(key, value.clone(), bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fakes::FakeForge;
+    use crate::testing::sample;
+    use crate::watch::sample::watch;
+
+    const A: &str = "https://example.com/product/app";
+    const B: &str = "https://example.com/qa/tests";
+
+    /// How many times two requests after each other for a directory with these files ask the forge.
+    async fn fetches(files: &[(&str, usize)]) -> usize {
+        let (forge, lookups) = (Arc::new(FakeForge::new()), Lookups::default());
+        let texts: Vec<_> = files.iter().map(|(path, size)| (*path, "#".repeat(*size))).collect();
+        let files: Vec<_> = texts.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let sha = forge.commit(B, "main", "tests", &files);
+        let pinned = sample::at("main", sha.as_str());
+        for _ in 0..2 {
+            let watch = Arc::new(watch("qa", &["main"]));
+            let timeout = watch.timing.timeout;
+            let got = lookups.documents(Arc::clone(&forge) as _, watch, &pinned, timeout).await;
+            assert!(got.is_ok(), "{got:?}");
+        }
+        forge.trees_asked().len()
+    }
+
+    #[tokio::test]
+    async fn directories_are_kept_up_to_a_mebibyte_with_256_bytes_for_each_and_for_each_file() {
+        let most = 1_048_576 - 256;
+        assert_eq!(fetches(&[("a.yaml", most - 256)]).await, 1);
+        assert_eq!(fetches(&[("a.yaml", most - 255)]).await, 2);
+        assert_eq!(fetches(&[("a.yaml", 1_000), ("b.yaml", most - 2 * 256 - 1_000)]).await, 1);
+        assert_eq!(fetches(&[("a.yaml", 1_000), ("b.yaml", most - 2 * 256 - 999)]).await, 2);
+    }
+
+    /// Whether what a commit with so long a message says is still known once its forge is away.
+    async fn is_kept(message: usize) -> bool {
+        let (forge, lookups) = (Arc::new(FakeForge::new()), Lookups::default());
+        let sha = forge.commit(A, "main", &"m".repeat(message), &[]);
+        let (revision, watch) = (sample::at("main", sha.as_str()), watch("qa", &["main"]));
+        let info = lookups.commit(Arc::clone(&forge) as _, &watch, &revision).await.unwrap();
+        assert_eq!((info.message.len(), info.author.as_str()), (message, "ada"));
+        forge.fail(Some(crate::forge::ForgeErrorKind::Unreachable));
+        lookups.commit(forge, &watch, &revision).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn commits_are_kept_up_to_64_kibibytes_with_256_bytes_for_each() {
+        let most = 65_536 - 256 - "ada".len();
+        assert!(is_kept(most).await);
+        assert!(!is_kept(most + 1).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_read_a_repository_is_believed_for_a_day_and_for_an_hour_where_nobody_says() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        for (audience, lasts) in [
+            (Audience::Members, hours(24)),
+            (Audience::Public, hours(24)),
+            (Audience::Unknown, hours(1)),
+        ] {
+            let (forge, lookups) = (Arc::new(FakeForge::new()), Lookups::default());
+            forge.set_audience(audience);
+            let ask = async || {
+                let reporter: Arc<dyn Reporter> = Arc::clone(&forge) as _;
+                lookups.audience(reporter, &watch("qa", &["main"])).await
+            };
+            assert_eq!(ask().await, audience);
+            tokio::time::advance(lasts - Duration::from_millis(1)).await;
+            assert_eq!((ask().await, forge.audience_calls()), (audience, 1));
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert_eq!((ask().await, forge.audience_calls()), (audience, 2));
+        }
+    }
+}

@@ -273,6 +273,9 @@ fn cut_short(delivery: &Delivery, cause: String) -> String {
 }
 
 #[cfg(test)]
+mod showing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::delivery::{Asked, AttemptCounts, RUN_TIMEOUT, Reason};
