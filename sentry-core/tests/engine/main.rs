@@ -35,6 +35,7 @@ const RUN: (&str, &str) = (
     "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {params: [{name: sha, value: '{{revision}}'}]}\n",
 );
 
+mod building;
 mod cancelling;
 mod committing;
 mod comparing;
@@ -49,11 +50,13 @@ mod lending;
 mod looking;
 mod notifying;
 mod patterns;
+mod previewing;
 mod pulls;
 mod queueing;
 mod refusing;
 mod reporting;
 mod sharing;
+mod stopping;
 mod superseding;
 mod tags;
 mod telling;
