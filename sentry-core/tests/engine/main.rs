@@ -42,6 +42,7 @@ mod comparing;
 mod cutting_off;
 mod delivering;
 mod disclosing;
+mod dividing;
 mod elsewhere;
 mod fencing;
 mod following;
