@@ -494,3 +494,6 @@ fn park(
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: wait.map(Wait::Look) }
 }
+
+#[cfg(test)]
+mod tests;
