@@ -425,3 +425,6 @@ fn pulls_of(watch: &Watch) -> Option<String> {
 fn follows_manifests(watch: &Watch, state: &Cursors) -> bool {
     watch.watch_manifests && state.subject.tag().is_none()
 }
+
+#[cfg(test)]
+mod tests;

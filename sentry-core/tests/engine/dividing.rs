@@ -90,7 +90,9 @@ impl Hook for Slow {
         let hangs = self.repo.lock().unwrap().clone();
         let takes = *self.statuses.lock().unwrap();
         match call {
-            Call::Heads(queries) if queries.iter().any(|q| Some(q.repo.as_str()) == hangs.as_deref()) => {
+            Call::Heads(queries)
+                if queries.iter().any(|q| Some(q.repo.as_str()) == hangs.as_deref()) =>
+            {
                 std::future::pending::<()>().await;
             }
             Call::SetStatus(_) => tokio::time::sleep(takes).await,

@@ -127,7 +127,8 @@ async fn what_can_not_be_asked_or_is_not_there_is_named() {
         assert_eq!(none(error), format!("{A} has no {called}"));
     }
     let unknown = sample::sha(7);
-    let (what, kind) = unanswered(world.preview(&main, Some(&unknown), &Selection::default()).await);
+    let (what, kind) =
+        unanswered(world.preview(&main, Some(&unknown), &Selection::default()).await);
     assert_eq!(what, format!("can't read commit {unknown} of {A}"));
     assert_eq!(kind, ForgeErrorKind::NoCommit);
 
@@ -138,7 +139,10 @@ async fn what_can_not_be_asked_or_is_not_there_is_named() {
     world.forge.set(B, "other", &tests);
     world.forge.delete(B, "main");
     let (what, kind) = unanswered(world.previewed("main").await);
-    assert_eq!((what.as_str(), kind), ("watch qa has nothing to deliver", ForgeErrorKind::NotFound));
+    assert_eq!(
+        (what.as_str(), kind),
+        ("watch qa has nothing to deliver", ForgeErrorKind::NotFound)
+    );
     world.forge.fail(Some(ForgeErrorKind::Unreachable));
     let (what, kind) = unanswered(world.previewed("main").await);
     assert_eq!(what, format!("can't read the head of main in {A}"));

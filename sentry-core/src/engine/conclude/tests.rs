@@ -358,10 +358,9 @@ fn what_was_delivered_is_remembered_with_its_commit_of_b_and_takes_no_other_head
 
 #[test]
 fn runs_that_wait_for_room_are_counted_and_followed() {
-    for (waiting, text) in [
-        (1, "1 run waits: 20 may run at once in qa"),
-        (2, "2 runs wait: 20 may run at once in qa"),
-    ] {
+    for (waiting, text) in
+        [(1, "1 run waits: 20 may run at once in qa"), (2, "2 runs wait: 20 may run at once in qa")]
+    {
         let mut delivery = delivery(Cause::Change);
         let names = ["a", "b"].into_iter().take(waiting);
         delivery.objects = names.map(|name| outcome(name, Action::Queued)).collect();
@@ -372,9 +371,7 @@ fn runs_that_wait_for_room_are_counted_and_followed() {
         assert_eq!(end.head(), Some((Reason::Waiting, Some(text))));
         assert_eq!((end.delivery().state, end.inventory()), (D::Following, 1));
         assert!(end.cursors().is_none());
-        let told = |event: &EventKind| {
-            matches!(event, EventKind::RunsQueued { queued, .. } if *queued == waiting)
-        };
+        let told = |event: &EventKind| matches!(event, EventKind::RunsQueued { queued, .. } if *queued == waiting);
         assert!(end.events.iter().any(told), "{:?}", end.events);
     }
 }

@@ -69,9 +69,8 @@ fn each_state_is_told_in_as_many_words_as_the_watch_allows() {
     let away = |tries| {
         move |d: &mut Delivery| (d.attempts.tries, d.error) = (tries, Some("away".to_owned()))
     };
-    let parked = |at| {
-        move |d: &mut Delivery| (d.next_attempt, d.error) = (at, Some("forbidden".to_owned()))
-    };
+    let parked =
+        |at| move |d: &mut Delivery| (d.next_attempt, d.error) = (at, Some("forbidden".to_owned()));
     let verdict = |verdict| move |d: &mut Delivery| d.verdict = Some(verdict);
     let newer = |verdict| {
         move |d: &mut Delivery| (d.superseded_by, d.verdict) = (Some(sample::sha(2)), verdict)
@@ -95,31 +94,61 @@ fn each_state_is_told_in_as_many_words_as_the_watch_allows() {
             "cancelled by ops: none of it ran",
         ),
         (with(D::Cancelled, &failed[..1], &cancel), Cancelled, "cancelled", "cancelled by ops"),
-        (with(D::Succeeded, &ended[..1], &verdict(Verdict::Success)), Success, "1 run succeeded", ""),
+        (
+            with(D::Succeeded, &ended[..1], &verdict(Verdict::Success)),
+            Success,
+            "1 run succeeded",
+            "",
+        ),
         (
             with(D::Succeeded, &ended, &|_| {}),
             Neutral,
             "2 runs started; their results are not followed",
             "",
         ),
-        (with(D::Parked, &[], &parked(Some(sample::time(9)))), Error, later, &format!("{later}: forbidden")),
-        (with(D::Parked, &[], &parked(None)), Error, "it could not be started or followed", "forbidden"),
-        (with(D::Failed, &failed, &verdict(Verdict::Failure)), Failure, "1 of 2 runs failed", "1 of 2 runs failed: ci"),
-        (with(D::Failed, &failed, &verdict(Verdict::Error)), Error, "it could not be started or followed", "-"),
+        (
+            with(D::Parked, &[], &parked(Some(sample::time(9)))),
+            Error,
+            later,
+            &format!("{later}: forbidden"),
+        ),
+        (
+            with(D::Parked, &[], &parked(None)),
+            Error,
+            "it could not be started or followed",
+            "forbidden",
+        ),
+        (
+            with(D::Failed, &failed, &verdict(Verdict::Failure)),
+            Failure,
+            "1 of 2 runs failed",
+            "1 of 2 runs failed: ci",
+        ),
+        (
+            with(D::Failed, &failed, &verdict(Verdict::Error)),
+            Error,
+            "it could not be started or followed",
+            "-",
+        ),
         (with(D::Superseded, &ended, &newer(Some(Verdict::Success))), Success, &runs_of_newer, ""),
         (with(D::Superseded, &ended, &newer(None)), Neutral, &runs_of_newer, ""),
+        (with(D::Superseded, &[], &|_| {}), Neutral, "the branch was deleted: none of it ran", ""),
         (
-            with(D::Superseded, &[], &|_| {}),
+            with(D::NothingRan, &[], &|d| d.passed = Some(Reason::OnlyObjects)),
             Neutral,
-            "the branch was deleted: none of it ran",
+            "nothing ran: only objects",
             "",
         ),
-        (with(D::NothingRan, &[], &|d| d.passed = Some(Reason::OnlyObjects)), Neutral, "nothing ran: only objects", ""),
         (with(D::NothingRan, &[], &|_| {}), Neutral, "nothing ran: no reason was given", ""),
         (with(D::Pending, &[], &away(1)), Pending, "waiting", "waiting: away"),
         (with(D::Pending, &[], &away(retries)), Pending, "waiting", "waiting: away"),
         (with(D::Pending, &[], &away(retries + 1)), Error, later, &format!("{later}: away")),
-        (with(D::Checking, &[], &|d| d.intent = begun.clone()), Pending, "the manifests are being delivered", ""),
+        (
+            with(D::Checking, &[], &|d| d.intent = begun.clone()),
+            Pending,
+            "the manifests are being delivered",
+            "",
+        ),
     ];
     let bare = |state| match state {
         Pending => "in progress",
