@@ -56,6 +56,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::plan::{ObjectRef, Operation, RunRules};
     use crate::testing::sample;
     use crate::watch::ForceConflicts;
     use crate::watch::sample::watch;
@@ -75,5 +76,61 @@ mod tests {
         let refused = refused.map(|kind| (sample::object(), DeployError::new(kind, "no"))).into();
         let first = without(&mut plan, &Checked::refusing(refused), Refusals::Strict).unwrap_err();
         assert_eq!(first.retry(), Retry::Stalled, "{first:?}");
+    }
+
+    fn planned(name: &str, is_run: bool) -> PlannedObject {
+        let (kind, operation) = if is_run {
+            ("PipelineRun", Operation::Create { key: name.to_owned() })
+        } else {
+            ("Task", Operation::Apply)
+        };
+        let (name, kind) = (name.to_owned(), kind.to_owned());
+        PlannedObject {
+            object: ObjectRef { name, kind, ..sample::object() },
+            operation,
+            json: serde_json::Value::Null,
+            rules: RunRules::default(),
+        }
+    }
+
+    #[test]
+    fn a_lenient_watch_goes_on_with_what_is_left_unless_no_run_is_or_it_is_no_matter_of_the_object()
+    {
+        use DeployErrorKind::{Conflict, Forbidden, Missing, Refused};
+        let (task, other, run, second) =
+            (("task", false), ("other", false), ("run", true), ("second", true));
+        let of = |objects: &[(&str, bool)], refused: &[(&str, DeployErrorKind)]| {
+            let objects: Vec<_> = objects.iter().map(|(name, run)| planned(name, *run)).collect();
+            let named = |name: &str| objects.iter().find(|o| o.object.name == name).unwrap();
+            let error = |kind: DeployErrorKind| DeployError::new(kind, "no");
+            let refused =
+                refused.iter().map(|(name, kind)| (named(name).object.clone(), error(*kind)));
+            let checked = Checked::refusing(refused.collect());
+            let mut plan = Plan {
+                delivery: sample::id(1),
+                cluster: watch("qa", &["main"]).cluster,
+                force_conflicts: ForceConflicts::Never,
+                objects,
+                git_auth: Vec::new(),
+                timeout: Duration::ZERO,
+            };
+            let left_out = without(&mut plan, &checked, Refusals::Lenient);
+            let left: Vec<_> = plan.objects.iter().map(|o| o.object.name.clone()).collect();
+            left_out.map(|out| (out.len(), left.join(" "))).map_err(|error| error.kind())
+        };
+        let left = |out: usize, left: &str| Ok((out, left.to_owned()));
+        assert_eq!(of(&[task, run], &[]), left(0, "task run"));
+        for kind in [Refused, Conflict] {
+            assert_eq!(of(&[task, run], &[("task", kind)]), left(1, "run"));
+            assert_eq!(of(&[task, run, second], &[("run", kind)]), left(1, "task second"));
+            assert_eq!(of(&[task, run], &[("run", kind)]), Err(kind), "no run is left");
+            assert_eq!(of(&[task, other], &[("task", kind)]), left(1, "other"), "there was none");
+            assert_eq!(of(&[task], &[("task", kind)]), Err(kind), "nothing is left");
+        }
+        for kind in [Forbidden, Missing] {
+            assert_eq!(of(&[task, run], &[("task", kind)]), Err(kind));
+            let both = [("task", Refused), ("other", kind)];
+            assert_eq!(of(&[task, other, run], &both), Err(kind));
+        }
     }
 }

@@ -249,3 +249,26 @@ async fn no_delivery_gets_more_than_fifty() {
         world.last().await.objects.iter().map(|o| (o.object.name.clone(), o.action)).collect();
     assert!(actions.values().all(|action| *action != Action::Created));
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_of_several_documents_is_its_own_at_the_first_attempt_and_at_the_next() {
+    let text = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  name: r\n  annotations:\n    \
+         pipelinesascode.tekton.dev/task: '[t, u]'\n\
+         spec: {pipelineSpec: {tasks: [{name: x, taskRef: {name: t}}, {name: y, taskRef: {name: u}}]}}\n";
+    let (mut world, remotes) = world(&[("run.yaml", text)]);
+    remotes.put(&format!("{HUB}/t"), &task("t", "one"));
+    remotes.put(&format!("{HUB}/u"), &task("u", "two"));
+    world.watch.timing.max_retries = 100;
+    world.deployer.refuse(Some("r"));
+    pushed(&mut world, &remotes).await;
+    world.deployer.refuse(None);
+    minutes(20).await;
+    let run = &world.deployer.created()[0];
+    let image = |n: usize| {
+        let at = format!("/spec/pipelineSpec/tasks/{n}/taskSpec/steps/0/image");
+        run.json.pointer(&at).unwrap().clone()
+    };
+    assert_eq!((image(0), image(1)), ("one".into(), "two".into()));
+    assert_eq!(world.last().await.remotes.len(), 2);
+    assert_eq!(remotes.asked().len(), 2, "the next attempts have it");
+}

@@ -40,6 +40,7 @@ mod cancelling;
 mod committing;
 mod comparing;
 mod cutting_off;
+mod deadlines;
 mod delivering;
 mod disclosing;
 mod dividing;
@@ -61,6 +62,7 @@ mod stopping;
 mod superseding;
 mod tags;
 mod telling;
+mod waking;
 
 /// Everything around an engine.
 struct World {

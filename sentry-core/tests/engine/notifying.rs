@@ -208,3 +208,37 @@ async fn where_nobody_listens_nothing_is_written_down() {
     let snapshot = world.store.snapshot();
     assert_eq!((snapshot.outbox.len(), snapshot.troubles.len()), (0, 0));
 }
+
+/// A receiver whose code breaks down at the first notice.
+#[derive(Debug)]
+struct Brittle(Arc<FakeNotifier>, std::sync::atomic::AtomicUsize);
+
+#[async_trait::async_trait]
+impl sentry_core::notifier::Notifier for Brittle {
+    async fn notify(
+        &self,
+        notice: &sentry_core::notifier::Notice,
+    ) -> Result<(), sentry_core::notifier::NotifyError> {
+        let nth = self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        assert!(nth > 0, "it breaks down");
+        self.0.notify(notice).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_whose_code_breaks_down_is_asked_again_after_a_minute() {
+    let mut world = World::with(FakeDeployer::new().following());
+    let receiver = subscribe(&mut world, "chat", Route::ALL, &[On::All]);
+    let brittle = Brittle(Arc::clone(&receiver), Default::default());
+    let engine = world.builder().notifier("chat", Arc::new(brittle)).build().unwrap();
+    let stop = world.stop.clone();
+    world.agent.spawn(async move { engine.run(&stop).await });
+    minutes(1).await;
+    world.push();
+    minutes(2).await;
+    world.deployer.finish(&world.only_run(), RunState::Failed, "Ended");
+    seconds(55).await;
+    assert_eq!(receiver.calls(), 0);
+    seconds(8).await;
+    assert_eq!(heard(&receiver).len(), 1);
+}

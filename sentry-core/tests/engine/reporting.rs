@@ -324,3 +324,66 @@ async fn a_forge_without_statuses_is_owed_none_and_nobody_is_told_of_it() {
     let summary = tokio::time::timeout(Duration::from_secs(60), engine.once(&Stop::new())).await;
     assert!(summary.is_ok(), "a pass waits for what can't be shown any more");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_not_taken_is_given_up_where_that_is_no_outage_and_not_before_its_retries()
+{
+    for (kind, at_once, in_a_minute, at_last) in [
+        (ForgeErrorKind::Unsupported, 1, 1, Some(1)),
+        (ForgeErrorKind::Unauthorized, 1, 1, Some(1)),
+        (ForgeErrorKind::WrongAnswer, 1, 4, Some(4)),
+        (ForgeErrorKind::NotFound, 1, 4, Some(4)),
+        (ForgeErrorKind::Unreachable, 1, 5, None),
+        (ForgeErrorKind::RateLimited, 1, 5, None),
+    ] {
+        fastrand::seed(3);
+        let world = following().await;
+        world.forge.fail_statuses(Some(kind));
+        world.push();
+        while world.forge.status_calls() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(world.forge.status_calls(), at_once, "{kind:?}");
+        minutes(1).await;
+        let calls = world.forge.status_calls();
+        let expected = if at_last.is_some() { calls == in_a_minute } else { calls >= in_a_minute };
+        assert!(expected, "{kind:?}: {calls}");
+        minutes(30).await;
+        let calls = world.forge.status_calls();
+        assert!(at_last.map_or(calls > 8, |most| calls == most), "{kind:?}: {calls}");
+    }
+}
+
+/// A forge whose code breaks down at the first statuses.
+#[derive(Debug)]
+struct Brittle(Arc<FakeForge>, std::sync::atomic::AtomicUsize);
+
+#[async_trait]
+impl Reporter for Brittle {
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        let nth = self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        assert!(nth > 1, "it breaks down");
+        self.0.set_status(repo, status).await
+    }
+
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
+        self.0.audience(repo).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_at_which_the_forges_code_breaks_down_is_shown_all_the_same() {
+    let mut world = World::with(FakeDeployer::new().following());
+    let reporter: Arc<dyn Reporter> =
+        Arc::new(Brittle(Arc::clone(&world.forge), Default::default()));
+    let brittle =
+        ForgePorts { reporter: Some(reporter), ..ForgePorts::new(Arc::clone(&world.forge)) };
+    let (engine, stop) =
+        (world.builder().forge("forge", brittle).build().unwrap(), world.stop.clone());
+    world.agent.spawn(async move { engine.run(&stop).await });
+    minutes(1).await;
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending]);
+}

@@ -188,3 +188,21 @@ fn in_order(notices: &mut [Notice]) {
         notice.id = id;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::sample;
+
+    #[test]
+    fn notices_of_one_moment_sort_as_they_were_decided() {
+        let mut notices = [3, 1, 2].map(sample::notice);
+        for (notice, text) in notices.iter_mut().zip(["first", "second", "third"]) {
+            notice.reason = Some(text.to_owned());
+        }
+        in_order(&mut notices);
+        notices.sort_by(|one, other| one.id.cmp(&other.id));
+        let told = notices.map(|notice| notice.reason.unwrap());
+        assert_eq!(told, ["first", "second", "third"]);
+    }
+}
