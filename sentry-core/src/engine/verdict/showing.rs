@@ -55,120 +55,89 @@ fn shown(delivery: &Delivery, detail: ReportDetail) -> Option<(StatusState, Stri
     whole(&watch, delivery, false).map(|line| (line.state, line.text))
 }
 
-#[test]
-fn each_state_is_told_in_as_many_words_as_the_watch_allows() {
-    let ended = [("ci", RunState::Succeeded), ("it", RunState::Cancelled)];
-    let failed = [("ci", RunState::Failed), ("it", RunState::Succeeded)];
-    let with = |state, runs: &[(&str, RunState)], change: &dyn Fn(&mut Delivery)| {
-        let mut delivery = delivery(state, runs);
-        change(&mut delivery);
-        delivery
-    };
-    let begun = sample::delivery(1).intent;
-    let cancel = |d: &mut Delivery| d.cancelled = by_ops();
-    let away = |tries| {
-        move |d: &mut Delivery| (d.attempts.tries, d.error) = (tries, Some("away".to_owned()))
-    };
-    let parked =
-        |at| move |d: &mut Delivery| (d.next_attempt, d.error) = (at, Some("forbidden".to_owned()));
-    let verdict = |verdict| move |d: &mut Delivery| d.verdict = Some(verdict);
-    let newer = |verdict| {
-        move |d: &mut Delivery| (d.superseded_by, d.verdict) = (Some(sample::sha(2)), verdict)
-    };
-    let by = format!("superseded by {}", sample::sha(2));
-    let runs_of_newer = format!("{by}; its runs: 1 succeeded, 1 cancelled");
-    let later = "not started yet, will be retried";
-    // As the watch's default has it.
-    let retries = watch("qa", &["main"]).timing.max_retries;
-    let cases = [
-        (
-            with(D::Cancelled, &ended, &cancel),
-            Cancelled,
-            "cancelled; its runs: 1 succeeded, 1 cancelled",
-            "cancelled by ops; its runs: 1 succeeded, 1 cancelled",
-        ),
-        (
-            with(D::Cancelled, &[], &cancel),
-            Cancelled,
-            "cancelled: none of it ran",
-            "cancelled by ops: none of it ran",
-        ),
-        (with(D::Cancelled, &failed[..1], &cancel), Cancelled, "cancelled", "cancelled by ops"),
-        (
-            with(D::Succeeded, &ended[..1], &verdict(Verdict::Success)),
-            Success,
-            "1 run succeeded",
-            "",
-        ),
-        (
-            with(D::Succeeded, &ended, &|_| {}),
-            Neutral,
-            "2 runs started; their results are not followed",
-            "",
-        ),
-        (
-            with(D::Parked, &[], &parked(Some(sample::time(9)))),
-            Error,
-            later,
-            &format!("{later}: forbidden"),
-        ),
-        (
-            with(D::Parked, &[], &parked(None)),
-            Error,
-            "it could not be started or followed",
-            "forbidden",
-        ),
-        (
-            with(D::Failed, &failed, &verdict(Verdict::Failure)),
-            Failure,
-            "1 of 2 runs failed",
-            "1 of 2 runs failed: ci",
-        ),
-        (
-            with(D::Failed, &failed, &verdict(Verdict::Error)),
-            Error,
-            "it could not be started or followed",
-            "-",
-        ),
-        (with(D::Superseded, &ended, &newer(Some(Verdict::Success))), Success, &runs_of_newer, ""),
-        (with(D::Superseded, &ended, &newer(None)), Neutral, &runs_of_newer, ""),
-        (with(D::Superseded, &[], &|_| {}), Neutral, "the branch was deleted: none of it ran", ""),
-        (
-            with(D::NothingRan, &[], &|d| d.passed = Some(Reason::OnlyObjects)),
-            Neutral,
-            "nothing ran: only objects",
-            "",
-        ),
-        (with(D::NothingRan, &[], &|_| {}), Neutral, "nothing ran: no reason was given", ""),
-        (with(D::Pending, &[], &away(1)), Pending, "waiting", "waiting: away"),
-        (with(D::Pending, &[], &away(retries)), Pending, "waiting", "waiting: away"),
-        (with(D::Pending, &[], &away(retries + 1)), Error, later, &format!("{later}: away")),
-        (
-            with(D::Checking, &[], &|d| d.intent = begun.clone()),
-            Pending,
-            "the manifests are being delivered",
-            "",
-        ),
-    ];
-    let bare = |state| match state {
+fn bare(state: StatusState) -> &'static str {
+    match state {
         Pending => "in progress",
         Success => "succeeded",
         Failure => "failed",
         Error => "an error",
         Cancelled => "cancelled",
         Neutral => "nothing ran, or a newer commit took its place",
-    };
-    for (delivery, state, counts, reasons) in &cases {
-        let told = |text: &str| Some((*state, text.to_owned()));
-        assert_eq!(shown(delivery, State), told(bare(*state)), "{counts}");
-        assert_eq!(shown(delivery, Counts), told(counts));
-        let reasons = match *reasons {
-            "" => counts,
-            "-" => "",
-            reasons => reasons,
-        };
-        assert_eq!(shown(delivery, Reasons), told(reasons));
     }
+}
+
+/// A delivery so changed shows this state, and so much of it: with counts, and with reasons.
+fn tells(
+    (state, runs): (DeliveryState, &[(&str, RunState)]),
+    change: impl Fn(&mut Delivery),
+    (shows, counts, reasons): (StatusState, &str, &str),
+) {
+    let mut delivery = delivery(state, runs);
+    change(&mut delivery);
+    for (detail, text) in [(State, bare(shows)), (Counts, counts), (Reasons, reasons)] {
+        assert_eq!(shown(&delivery, detail), Some((shows, text.to_owned())), "{counts}");
+    }
+}
+
+const ENDED: [(&str, RunState); 2] = [("ci", RunState::Succeeded), ("it", RunState::Cancelled)];
+const FAILED: [(&str, RunState); 2] = [("ci", RunState::Failed), ("it", RunState::Succeeded)];
+
+#[test]
+fn an_end_is_told_in_as_many_words_as_the_watch_allows() {
+    let cancel = |d: &mut Delivery| d.cancelled = by_ops();
+    let runs = |cause: &str| format!("{cause}; its runs: 1 succeeded, 1 cancelled");
+    let (bare, by) = (runs("cancelled"), runs("cancelled by ops"));
+    tells((D::Cancelled, &ENDED), cancel, (Cancelled, &bare, &by));
+    let (bare, by) = ("cancelled: none of it ran", "cancelled by ops: none of it ran");
+    tells((D::Cancelled, &[]), cancel, (Cancelled, bare, by));
+    tells((D::Cancelled, &FAILED[..1]), cancel, (Cancelled, "cancelled", "cancelled by ops"));
+
+    let verdict = |verdict| move |d: &mut Delivery| d.verdict = Some(verdict);
+    let one = "1 run succeeded";
+    tells((D::Succeeded, &ENDED[..1]), verdict(Verdict::Success), (Success, one, one));
+    let two = "2 runs started; their results are not followed";
+    tells((D::Succeeded, &ENDED), |_| {}, (Neutral, two, two));
+    let (counts, reasons) = ("1 of 2 runs failed", "1 of 2 runs failed: ci");
+    tells((D::Failed, &FAILED), verdict(Verdict::Failure), (Failure, counts, reasons));
+    let lost = "it could not be started or followed";
+    tells((D::Failed, &FAILED), verdict(Verdict::Error), (Error, lost, ""));
+
+    let newer = |verdict| {
+        move |d: &mut Delivery| (d.superseded_by, d.verdict) = (Some(sample::sha(2)), verdict)
+    };
+    let by = runs(&format!("superseded by {}", sample::sha(2)));
+    tells((D::Superseded, &ENDED), newer(Some(Verdict::Success)), (Success, &by, &by));
+    tells((D::Superseded, &ENDED), newer(None), (Neutral, &by, &by));
+    let gone = "the branch was deleted: none of it ran";
+    tells((D::Superseded, &[]), |_| {}, (Neutral, gone, gone));
+    let idle = "nothing ran: only objects";
+    let only_objects = |d: &mut Delivery| d.passed = Some(Reason::OnlyObjects);
+    tells((D::NothingRan, &[]), only_objects, (Neutral, idle, idle));
+    let idle = "nothing ran: no reason was given";
+    tells((D::NothingRan, &[]), |_| {}, (Neutral, idle, idle));
+}
+
+#[test]
+fn what_waits_is_told_in_as_many_words_as_the_watch_allows() {
+    let later = "not started yet, will be retried";
+    let parked =
+        |at| move |d: &mut Delivery| (d.next_attempt, d.error) = (at, Some("forbidden".to_owned()));
+    let (why, at) = (format!("{later}: forbidden"), Some(sample::time(9)));
+    tells((D::Parked, &[]), parked(at), (Error, later, &why));
+    let lost = "it could not be started or followed";
+    tells((D::Parked, &[]), parked(None), (Error, lost, "forbidden"));
+    let away = |tries| {
+        move |d: &mut Delivery| (d.attempts.tries, d.error) = (tries, Some("away".to_owned()))
+    };
+    let retries = watch("qa", &["main"]).timing.max_retries;
+    for tries in [1, retries] {
+        tells((D::Pending, &[]), away(tries), (Pending, "waiting", "waiting: away"));
+    }
+    let why = format!("{later}: away");
+    tells((D::Pending, &[]), away(retries + 1), (Error, later, &why));
+    let begun = sample::delivery(1).intent;
+    let text = "the manifests are being delivered";
+    tells((D::Checking, &[]), |d| d.intent = begun.clone(), (Pending, text, text));
     for state in [D::Pending, D::Fetching, D::Checking, D::Applying] {
         assert_eq!(shown(&delivery(state, &[]), Reasons), None, "{state:?} has done nothing yet");
     }
