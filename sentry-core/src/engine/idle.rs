@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(why(&[&skipped, &left_out]), Some(Reason::RunsLeftOut));
         assert_eq!(why(&[&skipped, &unread]), Some(Reason::RunsLeftOut));
         let run = object(Operation::Create { key: "k".to_owned() });
-        assert_eq!(of(&[left_out.clone()], vec![run]), None);
+        assert_eq!(of(std::slice::from_ref(&left_out), vec![run]), None);
         let skips = [&skipped, &applied, &left_out, &note].map(is_skipped_run);
         assert_eq!(skips, [true, false, false, false]);
     }

@@ -280,8 +280,8 @@ fn what_was_not_made_for_certain_is_dropped_and_what_may_have_been_is_kept() {
 
 #[test]
 fn a_cursor_moves_to_the_head_that_was_delivered_and_for_a_person_only_to_the_newest() {
-    let (whole, part): (&dyn Fn(&mut Delivery), &dyn Fn(&mut Delivery)) =
-        (&|_| {}, &|d| d.asked.only = Some("ci".to_owned()));
+    let whole: &dyn Fn(&mut Delivery) = &|_| {};
+    let part: &dyn Fn(&mut Delivery) = &|d| d.asked.only = Some("ci".to_owned());
     let moves = |cause, change: &dyn Fn(&mut Delivery), of: &dyn Fn(&mut Cursors)| {
         let (mut delivery, mut cursors) = (delivery(cause), cursors());
         change(&mut delivery);

@@ -10,6 +10,9 @@ use DeliveryState as D;
 use ReportDetail::{Counts, Reasons, State};
 use StatusState::{Cancelled, Error, Failure, Neutral, Pending, Success};
 
+/// What sets a delivery apart.
+type Change<'a> = &'a dyn Fn(&mut Delivery);
+
 /// A run of this name that stands so, and says nothing of why.
 fn run(name: &str, state: RunState) -> RunRecord {
     let mut run =
@@ -176,7 +179,7 @@ fn each_run_is_told_by_its_own_end() {
     };
     let none = |_: &mut Delivery| {};
     let newer = format!("cancelled for {}", sample::sha(2));
-    let cases: [(_, &dyn Fn(&mut Delivery), _, &str); 13] = [
+    let cases: [(RunState, Change<'_>, StatusState, &str); 13] = [
         (RunState::Running, &none, Pending, "running"),
         (RunState::Running, &ops, Pending, "running"),
         (RunState::Succeeded, &none, Success, "succeeded"),
