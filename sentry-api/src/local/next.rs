@@ -62,6 +62,10 @@ impl Known {
                     "its pull request's own runs count; to deliver the push as well: `{by_hand}`"
                 )
             }
+            Reason::WaitsForApproval => {
+                let (number, sha) = (record.revision.subject.name(), &record.revision.sha);
+                format!("look at it, then `sentry approve {watch} {number} --revision {sha}`")
+            }
             Reason::Cancelled => format!("nothing to do; to deliver it after all: `{by_hand}`"),
             Reason::Suspended => format!("`sentry resume {watch}`"),
             Reason::Parked => {

@@ -3,8 +3,8 @@
 use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, ApproveRequest, Audit, Documents, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_server::api::MAX_REQUEST;
@@ -76,6 +76,18 @@ impl Answers for Echo {
 
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Answer<Acknowledgement> {
         self.says(format!("cancel {delivery}, {:?} by {:?}", asker.key, asker.by))
+    }
+
+    async fn approve(
+        &self,
+        watch: &str,
+        number: &str,
+        request: &ApproveRequest,
+        asker: Asker<'_>,
+    ) -> Answer<Acknowledgement> {
+        let ApproveRequest { revision, base } = request;
+        let Asker { key, by } = asker;
+        self.says(format!("approve {watch} {number}, {revision}, {base:?}, {key:?} by {by:?}"))
     }
 
     async fn rerun(

@@ -37,7 +37,11 @@ fn users(secret: &GitAuth) -> Vec<&str> {
 }
 
 fn credential() -> CloneCredential {
-    CloneCredential { username: "x-access-token".into(), token: Secret::new(TOKEN) }
+    CloneCredential {
+        username: "x-access-token".into(),
+        token: Secret::new(TOKEN),
+        is_read_only: false,
+    }
 }
 
 #[test]
