@@ -289,6 +289,19 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A [`Caller`] who may approve heads of forks: [`guard`] has let in whoever may trigger.
+struct Approver(Caller);
+
+impl<S: Sync> FromRequestParts<S> for Approver {
+    type Rejection = ApiFailure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiFailure> {
+        let holder = parts.extensions.get::<Holder>();
+        holder.ok_or_else(|| ApiError::new(ErrorKind::Forbidden, "nobody asks"))?.may_approve()?;
+        Ok(Self(Caller::from_request_parts(parts, state).await?))
+    }
+}
+
 async fn nothing_here() -> ApiFailure {
     ApiFailure(ApiError::new(ErrorKind::NotFound, "there is no such route under /api/v1"))
 }
@@ -370,15 +383,12 @@ async fn cancel(
     Ok(Answered(api.answers.cancel(&id, caller.asker()).await?))
 }
 
-/// [`guard`] has let in whoever may trigger: this needs more.
 async fn approve(
     State(api): Shared,
     Path((watch, number)): Path<(String, String)>,
-    Extension(holder): Extension<Holder>,
-    caller: Caller,
+    Approver(caller): Approver,
     Sent(request): Sent<ApproveRequest>,
 ) -> ApiResult<Acknowledgement> {
-    holder.may_approve()?;
     Ok(Answered(api.answers.approve(&watch, &number, &request, caller.asker()).await?))
 }
 

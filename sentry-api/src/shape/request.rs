@@ -42,7 +42,6 @@ pub struct TriggerRequest {
 #[serde(deny_unknown_fields)]
 pub struct ApproveRequest {
     /// The full commit id of the head that was looked at. If it has another one by now, nothing is approved.
-    #[serde(default)]
     #[schemars(extend(
         "pattern" = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$",
         "not" = serde_json::json!({"pattern": "^0+$"}),

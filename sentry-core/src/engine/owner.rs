@@ -340,7 +340,8 @@ impl Owner {
             let sha = &head.revision.sha;
             let before =
                 using!(self, delivered_at(self.parts.state.archive.as_ref(), &head.watch, sha));
-            writes.extend(self.machine.add_undelivered(&head, before.is_empty()));
+            let is_alone = before.iter().all(|d| d.revision.subject == head.revision.subject);
+            writes.extend(self.machine.add_undelivered(&head, is_alone));
         }
         using!(self, self.claim.commit(&writes));
         // A full disk can still be read: only a write shows that the state is usable again.

@@ -1,5 +1,7 @@
 //! Heads of forks: nothing starts before somebody approves exactly what it is made of, and then it starts once.
 
+use std::collections::BTreeSet;
+
 use sentry_core::approval::Approval;
 use sentry_core::forge::StatusState;
 use sentry_core::pull::{Forks, PullRequest, PullSelector};
@@ -133,6 +135,9 @@ async fn an_approval_is_for_one_head_into_one_branch_and_over_with_either() {
         world.forge.pull(A, strange(&next, "main"));
         minutes(2).await;
         assert_eq!(world.made_of(&next), 1, "another base");
+        let said = world.said_of(&next);
+        assert!(said.iter().all(|it| it.0 == "sentry-gitops/qa"), "one line: {said:?}");
+        assert_eq!(said.last().unwrap().2, "waits for approval");
         // Back to what was approved once: that is over.
         world.forge.pull(A, strange(&head, "main"));
         minutes(2).await;
@@ -332,4 +337,77 @@ async fn a_suspended_watch_keeps_an_approval_until_it_is_resumed() {
         .unwrap();
     minutes(2).await;
     assert_eq!(world.made_of(&head), 1);
+}
+
+/// Pushes, other targets, closings, approvals of what there is and of what was there, and kills, in any order.
+#[tokio::test(start_paused = true)]
+async fn in_any_story_what_was_approved_while_it_stood_runs_once_and_nothing_else_does() {
+    let bases = ["main", "release/1"];
+    let (mut approvals, mut kills) = (0, 0);
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut world = world(Forks::Approve).await;
+        let mut base = bases[0];
+        let mut heads = vec![world.stranger_pushes(base)];
+        let mut is_open = true;
+        let mut approved = BTreeSet::new();
+        minutes(2).await;
+        for step in 0..14 {
+            let head = heads.last().unwrap().clone();
+            match random.u8(0..8) {
+                0 => {
+                    heads.push(world.stranger_pushes(base));
+                    is_open = true;
+                }
+                1 if is_open => {
+                    base = random.choice(bases).unwrap();
+                    world.forge.pull(A, strange(&head, base));
+                }
+                2 => {
+                    world.forge.close_pull(A, 12);
+                    is_open = false;
+                }
+                3 => {
+                    world.forge.pull(A, strange(&head, base));
+                    is_open = true;
+                }
+                4 => {
+                    kills += 1;
+                    world.kill().await;
+                    world.start();
+                }
+                _ => {
+                    let (sha, into) =
+                        (random.choice(&heads).unwrap().clone(), random.choice(bases).unwrap());
+                    let is_right = is_open && (&sha, into) == (&head, base);
+                    let kind = TriggerKind::Approve {
+                        number: 12.into(),
+                        sha: sha.clone(),
+                        base: sample::parse(into),
+                    };
+                    let id = world.ask(kind).await;
+                    if random.bool() {
+                        kills += 1;
+                        world.kill().await;
+                        world.start();
+                    }
+                    minutes(3).await;
+                    let state = world.trigger_state(&id).await;
+                    let is_taken = matches!(state, TriggerState::Taken(_));
+                    assert_eq!(is_taken, is_right, "story {seed}, step {step}: {state:?}");
+                    if is_right {
+                        approvals += 1;
+                        approved.insert((sha, into));
+                    }
+                }
+            }
+            minutes(2).await;
+            for head in &heads {
+                let expected = approved.iter().filter(|(of, _)| of == head).count();
+                let made = world.made_of(head);
+                assert_eq!(made, expected, "story {seed}, step {step}: {head} {approved:?}");
+            }
+        }
+    }
+    assert!(approvals > 40 && kills > 100, "{approvals} approvals, {kills} kills");
 }

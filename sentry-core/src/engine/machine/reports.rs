@@ -80,8 +80,8 @@ impl Machine {
         all.into_iter().filter(is_shown).collect()
     }
 
-    /// What such a head shows. `is_alone` is true if nothing was delivered at its commit: only then, and if nothing else of
-    /// the watch has its head there, it may speak for the watch. A stranger chooses the commit.
+    /// What such a head shows. `is_alone` is true if nothing else was delivered at its commit: only then, and if nothing else
+    /// of the watch has its head there, it may speak for the watch. A stranger chooses the commit.
     pub(in crate::engine) fn add_undelivered(
         &mut self,
         head: &Undelivered,

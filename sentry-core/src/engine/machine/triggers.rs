@@ -70,8 +70,9 @@ impl Machine {
         }
         let state = self.ledger.cursors(&(watch.name.clone(), subject.clone()));
         let known = state.is_some_and(|s| s.gone.is_none());
-        let is_known_by_list = matches!(subject, Subject::PullRequest(_));
-        if asked && !known && (sha.is_none() || is_known_by_list) {
+        // A commit alone tells of no pull request whether it is a stranger's.
+        let is_unheard = matches!(subject, Subject::PullRequest(_)) && state.is_none();
+        if asked && !known && (sha.is_none() || is_unheard) {
             let (repo, kind, called) = (&watch.source.repo, subject.kind(), subject.name());
             let text = match self.ledger.watches.get(&watch.name) {
                 Some(known) if known.unreachable.is_none() => {
