@@ -339,75 +339,100 @@ async fn a_suspended_watch_keeps_an_approval_until_it_is_resumed() {
     assert_eq!(world.made_of(&head), 1);
 }
 
+const BASES: [&str; 2] = ["main", "release/1"];
+
+/// A world, and what there is in it.
+struct Story {
+    world: World,
+    heads: Vec<CommitSha>,
+    base: &'static str,
+    is_open: bool,
+    /// What was approved while it stood.
+    approved: BTreeSet<(CommitSha, &'static str)>,
+    kills: usize,
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let world = world(Forks::Approve).await;
+        let heads = vec![world.stranger_pushes(BASES[0])];
+        minutes(2).await;
+        let (base, approved) = (BASES[0], BTreeSet::new());
+        Self { world, heads, base, is_open: true, approved, kills: 0 }
+    }
+
+    async fn kill(&mut self) {
+        self.kills += 1;
+        self.world.kill().await;
+        self.world.start();
+    }
+
+    /// Approves something that there is or was; whether that was what there is, and what became of it.
+    async fn approve(&mut self, random: &mut fastrand::Rng) -> (bool, TriggerState) {
+        let (sha, into) = if random.bool() {
+            (self.heads.last().unwrap().clone(), self.base)
+        } else {
+            (random.choice(&self.heads).unwrap().clone(), random.choice(BASES).unwrap())
+        };
+        let is_right = self.is_open && (self.heads.last(), self.base) == (Some(&sha), into);
+        let (number, base) = (12.into(), sample::parse(into));
+        let id = self.world.ask(TriggerKind::Approve { number, sha: sha.clone(), base }).await;
+        if random.bool() {
+            self.kill().await;
+        }
+        minutes(3).await;
+        if is_right {
+            self.approved.insert((sha, into));
+        }
+        (is_right, self.world.trigger_state(&id).await)
+    }
+
+    async fn goes_on(&mut self, random: &mut fastrand::Rng, what: &str) {
+        let head = self.heads.last().unwrap().clone();
+        match random.u8(0..8) {
+            0 => {
+                self.heads.push(self.world.stranger_pushes(self.base));
+                self.is_open = true;
+            }
+            1 if self.is_open => {
+                self.base = random.choice(BASES).unwrap();
+                self.world.forge.pull(A, strange(&head, self.base));
+            }
+            2 => {
+                self.world.forge.close_pull(A, 12);
+                self.is_open = false;
+            }
+            3 => {
+                self.world.forge.pull(A, strange(&head, self.base));
+                self.is_open = true;
+            }
+            4 => self.kill().await,
+            _ => {
+                let (is_right, state) = self.approve(random).await;
+                let is_taken = matches!(state, TriggerState::Taken(_));
+                assert_eq!(is_taken, is_right, "{what}: {state:?}");
+            }
+        }
+    }
+}
+
 /// Pushes, other targets, closings, approvals of what there is and of what was there, and kills, in any order.
 #[tokio::test(start_paused = true)]
 async fn in_any_story_what_was_approved_while_it_stood_runs_once_and_nothing_else_does() {
-    let bases = ["main", "release/1"];
     let (mut approvals, mut kills) = (0, 0);
     for seed in 0..40 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut world = world(Forks::Approve).await;
-        let mut base = bases[0];
-        let mut heads = vec![world.stranger_pushes(base)];
-        let mut is_open = true;
-        let mut approved = BTreeSet::new();
-        minutes(2).await;
+        let mut story = Story::begin().await;
         for step in 0..14 {
-            let head = heads.last().unwrap().clone();
-            match random.u8(0..8) {
-                0 => {
-                    heads.push(world.stranger_pushes(base));
-                    is_open = true;
-                }
-                1 if is_open => {
-                    base = random.choice(bases).unwrap();
-                    world.forge.pull(A, strange(&head, base));
-                }
-                2 => {
-                    world.forge.close_pull(A, 12);
-                    is_open = false;
-                }
-                3 => {
-                    world.forge.pull(A, strange(&head, base));
-                    is_open = true;
-                }
-                4 => {
-                    kills += 1;
-                    world.kill().await;
-                    world.start();
-                }
-                _ => {
-                    let (sha, into) =
-                        (random.choice(&heads).unwrap().clone(), random.choice(bases).unwrap());
-                    let is_right = is_open && (&sha, into) == (&head, base);
-                    let kind = TriggerKind::Approve {
-                        number: 12.into(),
-                        sha: sha.clone(),
-                        base: sample::parse(into),
-                    };
-                    let id = world.ask(kind).await;
-                    if random.bool() {
-                        kills += 1;
-                        world.kill().await;
-                        world.start();
-                    }
-                    minutes(3).await;
-                    let state = world.trigger_state(&id).await;
-                    let is_taken = matches!(state, TriggerState::Taken(_));
-                    assert_eq!(is_taken, is_right, "story {seed}, step {step}: {state:?}");
-                    if is_right {
-                        approvals += 1;
-                        approved.insert((sha, into));
-                    }
-                }
-            }
+            let what = format!("story {seed}, step {step}");
+            story.goes_on(&mut random, &what).await;
             minutes(2).await;
-            for head in &heads {
-                let expected = approved.iter().filter(|(of, _)| of == head).count();
-                let made = world.made_of(head);
-                assert_eq!(made, expected, "story {seed}, step {step}: {head} {approved:?}");
+            for head in &story.heads {
+                let approved = story.approved.iter().filter(|(of, _)| of == head).count();
+                assert_eq!(story.world.made_of(head), approved, "{what}: {head}");
             }
         }
+        (approvals, kills) = (approvals + story.approved.len(), kills + story.kills);
     }
     assert!(approvals > 40 && kills > 100, "{approvals} approvals, {kills} kills");
 }

@@ -23,11 +23,8 @@ pub(crate) struct Two;
 #[async_trait]
 impl Keys for Two {
     async fn holder_of(&self, is_it: Proof<'_>) -> Result<Option<Holder>, ApiError> {
-        let known = [
-            ("reading", Right::Read),
-            ("acting", Right::Trigger),
-            ("approving", Right::Approve),
-        ];
+        let known =
+            [("reading", Right::Read), ("acting", Right::Trigger), ("approving", Right::Approve)];
         let found = known.into_iter().find(|(token, _)| is_it(token));
         Ok(found.map(|(name, right)| Holder { name: name.to_owned(), right }))
     }

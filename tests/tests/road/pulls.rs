@@ -100,6 +100,21 @@ impl Fork<'_> {
             })
         });
     }
+
+    /// People next to the state and A's commit are told that it waits.
+    fn is_told(&self, kind: &str, head: &str) {
+        let scene = self.scene;
+        let said = scene.sandbox.sentry(["status"]).stdout;
+        let command = format!("sentry approve qa 1 --revision {head} --base main");
+        assert!(said.contains(&command), "{kind}: {said}");
+        let why = scene.sandbox.sentry(["why", head]).stdout;
+        assert!(why.contains("waits for approval"), "{kind}: {why}");
+        eventually(&format!("{kind}: its commit says so"), || {
+            let all = scene.server.statuses();
+            let mut own = all.iter().filter(|it| it.sha == head);
+            own.any(|it| it.body.to_string().contains("waits for approval"))
+        });
+    }
 }
 
 #[test]
@@ -116,18 +131,7 @@ fn a_head_of_a_fork_runs_once_somebody_approved_it_and_no_later_one_over_kills()
         let head = fork.push(1, "1");
         assert_eq!(desk.open(REPO, "ada/a", ("topic", &head), "main"), 1);
         fork.waits(&format!("{kind}: it waits"), &head, "main");
-        let said = scene.sandbox.sentry(["status"]).stdout;
-        let command = format!("sentry approve qa 1 --revision {head} --base main");
-        assert!(said.contains(&command), "{kind}: {said}");
-        let why = scene.sandbox.sentry(["why", &head]).stdout;
-        assert!(why.contains("waits for approval"), "{kind}: {why}");
-        eventually(&format!("{kind}: its commit says so"), || {
-            let of = |it: &sentry_tests::forges::PostedStatus| it.sha == head;
-            let all = scene.server.statuses();
-            all.iter()
-                .filter(|it| of(it))
-                .any(|it| it.body.to_string().contains("waits for approval"))
-        });
+        fork.is_told(kind, &head);
         let root = scene.a.branch_at("main").unwrap();
         let wrong = scene.sandbox.sentry(["approve", "qa", "1", "--revision", &root]);
         assert_eq!(wrong.code, Some(2), "{kind}: {wrong:?}");

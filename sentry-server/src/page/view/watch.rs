@@ -140,9 +140,9 @@ fn strangers(reader: &Reader, facts: Facts<'_>) -> Vec<Stranger> {
     let stranger = |branch: &BranchStatus| {
         let pull = branch.pull_request.as_ref()?;
         let (number, sha) = (branch.subject.name.clone(), branch.observed.sha.clone());
-        let names = [("title", &pull.title), ("author", &pull.author), ("base", &pull.base)];
+        let names = [("text", &pull.title), ("by", &pull.author), ("branch", &pull.base)];
         let names = names.map(|(name, text)| (name, text.as_str().into()));
-        let about = [("number", number.as_str().into()), ("sha", short(&sha).into())];
+        let about = [("name", number.as_str().into()), ("commit", short(&sha).into())];
         let [label, about] =
             [reader.words.say("act-approve"), reader.words.with("act-approve-about", about)];
         let fields = vec![
