@@ -160,7 +160,9 @@ fn a_head_of_a_fork_runs_once_somebody_approved_it_and_no_later_one_over_kills()
         let stale = scene.sandbox.sentry(stale);
         assert!(stale.code == Some(2) && stale.stderr.contains("release/1"), "{kind}: {stale:?}");
         agent.kill9();
-        let agent = scene.sandbox.spawn(["watch"]);
+        let mut agent = scene.sandbox.spawn(["watch"]);
+        // Else the command below would deliver itself.
+        agent.wait_for_log("started");
         assert_eq!(scene.made(), expected, "{kind}: nothing more ran");
         let done = scene.sandbox.sentry(["approve", "qa", "1", "--revision", &next]);
         assert_eq!(done.code, Some(0), "{kind}: {done:?}");

@@ -69,12 +69,12 @@ impl Machine {
     ) -> Option<String> {
         let all = self.ledger.cursors.get(watch)?;
         let is_head = |state: &Cursors| sha.is_none_or(|sha| *sha == state.observed.sha);
-        let state = match all.get(subject) {
+        let state = match all.get(subject).map(AsRef::as_ref) {
             Some(own) if is_head(own) && !own.is_unapproved() => return None,
             Some(own) if own.approval.is_some() => own,
             _ => {
-                let strange = |state: &&Box<Cursors>| state.is_unapproved() && is_head(state);
-                sha.and_then(|_| all.values().find(strange))?
+                let strange = |state: &&Cursors| state.is_unapproved() && is_head(state);
+                sha.and_then(|_| all.values().map(AsRef::as_ref).find(strange))?
             }
         };
         let (label, head) = (state.subject.label(), &state.observed.sha);

@@ -88,11 +88,11 @@ impl Machine {
         is_alone: bool,
     ) -> Vec<Write> {
         let Some(watch) = self.known.reported(&head.watch) else { return Vec::new() };
-        let is_other = |state: &&Box<Cursors>| {
+        let is_other = |state: &Cursors| {
             state.observed.sha == head.revision.sha && state.subject != head.revision.subject
         };
         let mut all = self.ledger.cursors.get(&head.watch).into_iter().flat_map(|all| all.values());
-        let status = undelivered(watch, head, is_alone && !all.any(|state| is_other(&state)));
+        let status = undelivered(watch, head, is_alone && !all.any(|state| is_other(state)));
         let writes: Vec<Write> =
             self.report(&head.watch, status, None).into_iter().map(Write::Report).collect();
         self.apply(&writes);
