@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use crate::error::ApiError;
 use crate::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use crate::shape::{
-    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, ApproveRequest, Audit, Documents, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 
 /// Who asks for a delivery.
@@ -40,11 +40,12 @@ pub struct Asker<'a> {
 /// | [`retry`](Self::retry) | `POST /deliveries/{id}/retry` | `{}` or none | [`Acknowledgement`] |
 /// | [`cancel`](Self::cancel) | `POST /deliveries/{id}/cancel` | `{}` or none | [`Acknowledgement`] |
 /// | [`rerun`](Self::rerun) | `POST /deliveries/{id}/rerun` | [`RerunRequest`] or none | [`Acknowledgement`] |
+/// | [`approve`](Self::approve) | `POST /watches/{name}/pulls/{number}/approve` | [`ApproveRequest`] | [`Acknowledgement`] |
 /// | [`suspend`](Self::suspend) | `POST /watches/{name}/suspend` | [`SuspendRequest`] or none | [`SuspensionAcknowledgement`] |
 /// | [`resume`](Self::resume) | `POST /watches/{name}/resume` | `{}` or none | [`SuspensionAcknowledgement`] |
 ///
 /// `{id}` of a delivery is the id or its first 4 or more characters, `{commit}` the commit or its first 7 or more
-/// digits. The four POSTs that create a trigger accept an `Idempotency-Key` header: a key that was used before returns
+/// digits. The five POSTs that create a trigger accept an `Idempotency-Key` header: a key that was used before returns
 /// the trigger it created then, in its current state, so each of them may be repeated after a lost answer; a retry that has
 /// begun by then is a conflict.
 ///
@@ -93,6 +94,15 @@ pub trait Answers: fmt::Debug + Send + Sync {
 
     /// Requests the end of a delivery: nothing more of it is started, and its runs are cancelled.
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError>;
+
+    /// Approves the head of a fork's pull request: a delivery is made of exactly that.
+    async fn approve(
+        &self,
+        watch: &str,
+        number: &str,
+        request: &ApproveRequest,
+        asker: Asker<'_>,
+    ) -> Result<Acknowledgement, ApiError>;
 
     /// Requests new runs of an earlier delivery's commits.
     async fn rerun(

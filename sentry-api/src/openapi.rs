@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{ErrorBody, ErrorKind};
 use crate::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use crate::shape::{
-    Acknowledgement, Audit, Documents, EmptyRequest, Event, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, ApproveRequest, Audit, Documents, EmptyRequest, Event, History, RerunRequest,
+    Show, Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use crate::words::{ClosedList as _, WATCH, Word};
 
@@ -177,6 +177,15 @@ impl Paths {
             ),
             true,
         );
+        self.request::<ApproveRequest, Acknowledgement>(
+            route(
+                "/watches/{name}/pulls/{number}/approve",
+                "approve",
+                "Approves the head of a fork's pull request: a delivery is made of exactly that. The token must have the \
+                 right `approve`.",
+            ),
+            true,
+        );
         self.request::<SuspendRequest, SuspensionAcknowledgement>(
             route("/watches/{name}/suspend", "suspend", "Suspends a watch: it starts nothing new."),
             false,
@@ -251,6 +260,10 @@ fn in_path(path: &str) -> Vec<Value> {
             "id" => (
                 "The delivery's id, or its first 4 or more characters.",
                 json!({"type": "string", "pattern": "^[0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{4,26}$"}),
+            ),
+            "number" => (
+                "The pull request's number.",
+                json!({"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}),
             ),
             "trigger" => (
                 "The trigger's id.",

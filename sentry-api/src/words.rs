@@ -151,6 +151,8 @@ closed_list! {
         Baseline = "baseline",
         /// Its head is queued for delivery.
         Pending = "pending",
+        /// Its head is a fork's, and nobody approved it.
+        WaitsForApproval = "waits_for_approval",
         /// A delivery is in progress, or some of its runs are queued.
         Delivering = "delivering",
         /// Every object of its head is acknowledged.

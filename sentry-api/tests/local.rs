@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
-use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
+use sentry_api::shape::{ApproveRequest, RerunRequest, Status, SuspendRequest, TriggerRequest};
 use sentry_api::words::{ReasonKind, TriggerStateKind};
 use sentry_api::{Answers, Asker, ErrorKind, Local, WatchFacts};
+use sentry_core::approval::{Approval, Approved};
 use sentry_core::clock::{Clock, Timestamp};
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
-    Asked, Delivery, DeliveryState, RunRecord, RunState, TriggerKind, Verdict,
+    Asked, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, TriggerKind, Verdict,
 };
 use sentry_core::plan::Action;
+use sentry_core::pull::{PullNumber, PullRequest};
+use sentry_core::revision::Revision;
 use sentry_core::store::{Hold, Inbox as _, Write};
 use sentry_core::subject::EventName;
 use sentry_core::testing::sample;
@@ -130,6 +134,103 @@ async fn what_may_still_go_on_can_be_cancelled_and_what_has_ended_is_a_conflict_
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert!(error.to_string().ends_with(&format!("has ended: {}", state.as_str())), "{error}");
         assert_eq!(store.requests().await.unwrap().triggers.len(), 0);
+    }
+}
+
+/// A fork's pull request whose head is the first commit, as it waits or after it was approved.
+fn strange(approval: Option<Approval>) -> Cursors {
+    let number = 12;
+    let pull = PullRequest { is_fork: true, ..sample::pull(number) };
+    let (watch, head) = (sample::watch("app"), sample::mark(1));
+    let state = Cursors::first_seen(watch, pull.number.clone().into(), head);
+    Cursors { pull: Some(Box::new(pull)), approval: approval.map(Box::new), ..state }
+}
+
+#[tokio::test]
+async fn a_head_of_a_fork_is_approved_as_it_was_looked_at_or_not_at_all() {
+    let head = sample::sha(1).to_string();
+    let on = |revision: &str, base: Option<&str>| ApproveRequest {
+        revision: revision.to_owned(),
+        base: base.map(str::to_owned),
+    };
+    let (store, local) = local(&[Write::Cursors(strange(Some(Approval::Needed)))]).await;
+    let other = sample::sha(2).to_string();
+    for (watch, number, request, kind, part) in [
+        ("nope", "12", on(&head, None), ErrorKind::UnknownWatch, "no watch nope"),
+        ("app", "x", on(&head, None), ErrorKind::BadRequest, "`number` can't be read"),
+        ("app", "12", on("1a2b", None), ErrorKind::BadRequest, "`revision` can't be read"),
+        ("app", "12", on("", None), ErrorKind::BadRequest, "`revision` can't be read"),
+        ("app", "12", on(&head, Some("a b")), ErrorKind::BadRequest, "`base` can't be read"),
+        ("app", "13", on(&head, None), ErrorKind::UnknownBranch, "no pull request 13"),
+        ("app", "13", on(&head, Some("main")), ErrorKind::Conflict, "was not seen"),
+        ("app", "12", on(&other, None), ErrorKind::Conflict, &head),
+        ("app", "12", on(&head, Some("dev")), ErrorKind::Conflict, "into main, not into dev"),
+    ] {
+        let error = local.approve(watch, number, &request, Asker::default()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{watch} {number} {request:?}: {error}");
+        assert!(error.to_string().contains(part), "{watch} {number} {request:?}: {error}");
+    }
+    assert!(store.requests().await.unwrap().triggers.is_empty());
+    let asker = Asker { by: Some("ada"), key: Some("k") };
+    let kept = local.approve("app", "12", &on(&head, None), asker).await.unwrap();
+    assert_eq!(local.approve("app", "12", &on(&head, None), asker).await.unwrap(), kept);
+    let requests = store.requests().await.unwrap().triggers;
+    let base = sample::parse("main");
+    let kind = TriggerKind::Approve { number: 12.into(), sha: sample::sha(1), base };
+    assert_eq!(requests.iter().map(|it| &it.kind).collect::<Vec<_>>(), [&kind]);
+    let acts = local.audit(&AuditQuery::default()).await.unwrap().acts;
+    let act = &acts[0];
+    assert_eq!((acts.len(), act.act.as_str(), act.by.as_deref()), (1, "approve", Some("ada")));
+    let said = (act.branch.as_deref(), act.revision.as_deref(), act.detail.as_deref());
+    assert_eq!(said, (Some("refs/pull/12"), Some(&*head), Some("into main")));
+}
+
+#[tokio::test]
+async fn status_and_why_say_what_waits_for_an_approval_and_who_gave_it() {
+    let given = Approved {
+        head: sample::sha(1),
+        base: sample::parse("main"),
+        by: Some("ada".to_owned()),
+        at: sample::time(5),
+        delivery: sample::id(1),
+    };
+    let record = HeadRecord {
+        watch: sample::watch("app"),
+        revision: Revision { subject: PullNumber::from(12).into(), sha: sample::sha(1) },
+        reason: Reason::WaitsForApproval,
+        delivery: None,
+        detail: None,
+        ..sample::head(1)
+    };
+    for (approval, state, by) in [
+        (Some(Approval::Needed), "waits_for_approval", None),
+        (Some(Approval::Given(given.clone())), "pending", Some("ada")),
+        (
+            Some(Approval::Given(Approved { head: sample::sha(2), ..given.clone() })),
+            "waits_for_approval",
+            None,
+        ),
+        (
+            Some(Approval::Given(Approved { base: sample::parse("dev"), ..given })),
+            "waits_for_approval",
+            None,
+        ),
+        (None, "pending", None),
+    ] {
+        let waits = state == "waits_for_approval";
+        let writes = [Write::Cursors(strange(approval)), Write::Head(record.clone())];
+        let (_, local) = local(&writes).await;
+        let status = local.status(&StatusQuery::default()).await.unwrap();
+        let all = status.watches.iter().flat_map(|watch| &watch.branches);
+        let branch = all.last().unwrap();
+        let pull = branch.pull_request.as_ref().unwrap();
+        assert_eq!((branch.state.as_str(), pull.unapproved, pull.fork), (state, waits, true));
+        assert_eq!(pull.approved.as_ref().and_then(|it| it.by.as_deref()), by);
+        let why = local.why(sample::sha(1).as_str(), &WhyQuery::default()).await.unwrap();
+        let answer = &why.answers[0];
+        assert_eq!(answer.reason, ReasonKind::WaitsForApproval, "as it is recorded");
+        let command = format!("sentry approve app 12 --revision {}", sample::sha(1));
+        assert!(answer.next_step.contains(&command), "{}", answer.next_step);
     }
 }
 

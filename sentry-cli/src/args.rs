@@ -20,7 +20,9 @@ use url::Url;
 use self::questions::{
     AuditArgs, DiffArgs, ExplainArgs, HistoryArgs, ShowArgs, StatusArgs, WhyArgs,
 };
-use self::requests::{CancelArgs, RerunArgs, ResumeArgs, RetryArgs, SuspendArgs, TriggerArgs};
+use self::requests::{
+    ApproveArgs, CancelArgs, RerunArgs, ResumeArgs, RetryArgs, SuspendArgs, TriggerArgs,
+};
 use self::values::{TypedUrl, branch, place, word};
 use crate::complete;
 
@@ -156,6 +158,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Deliver a branch's head now, or a given commit of it
     Trigger(TriggerArgs),
+    /// Approve the head of a fork's pull request and deliver it: that head into that branch, and nothing later
+    Approve(ApproveArgs),
     /// Check the configuration, and with --online all that it names
     Validate(ValidateArgs),
     /// Show what was seen and delivered per branch, and what comes next
@@ -229,6 +233,7 @@ impl Command {
             | Self::Why(_)
             | Self::Audit(_)
             | Self::Explain(_)
+            | Self::Approve(_)
             | Self::Retry(_)
             | Self::Cancel(_)
             | Self::Rerun(_)

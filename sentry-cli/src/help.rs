@@ -100,6 +100,13 @@ const COMMANDS: &[(&str, Examples)] = &[
         ],
     ),
     ("diff", &[("sentry diff qa --branch main", "Compare B's manifests with the cluster")]),
+    (
+        "approve",
+        &[(
+            "sentry approve qa 12 --revision 8d1c5c94e0a7a2c6f6c1d9b0a4e7f3b2c1d0e9f8",
+            "Run what is for pull request 12 with the head that was reviewed",
+        )],
+    ),
     ("retry", &[("sentry retry 01hf7yat", "Resume the delivery and follow it")]),
     (
         "rerun",

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, Audit, Documents, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, ApproveRequest, Audit, Documents, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorBody, ErrorKind, VERSION};
 use sentry_core::error::Error;
@@ -277,6 +277,16 @@ impl Answers for Remote {
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
         let nothing = serde_json::json!({});
         self.post(&["deliveries", delivery, "cancel"], &nothing, asker.key).await
+    }
+
+    async fn approve(
+        &self,
+        watch: &str,
+        number: &str,
+        request: &ApproveRequest,
+        asker: Asker<'_>,
+    ) -> Result<Acknowledgement, ApiError> {
+        self.post(&["watches", watch, "pulls", number, "approve"], request, asker.key).await
     }
 
     async fn rerun(

@@ -248,11 +248,12 @@ fn escaped(text: &str) -> String {
 }
 
 fn write_pulls(out: &mut Lines, pulls: &PullSelector) {
-    let PullSelector { target, skips_drafts, need, without } = pulls;
+    let PullSelector { target, skips_drafts, need, without, forks } = pulls;
     if let Some(target) = target {
         out.put("target", target.patterns().collect::<Vec<_>>());
     }
     out.put("drafts", if *skips_drafts { "skip" } else { "run" });
+    out.put("forks", forks.as_str());
     if need.is_empty() && without.is_empty() {
         return;
     }

@@ -430,7 +430,7 @@ raw! {
         branches "branches": Texts,
         /// Tags: exact names and globs as for branches, or a range of versions, `{semver: ">=1.2"}`. Default: none.
         tags "tags": Tags,
-        /// Pull requests (GitLab: merge requests): `true`, or which of them. Never those of forks. Default: none.
+        /// Pull requests (GitLab: merge requests): `true`, or which of them. Default: none.
         pull_requests "pull_requests": Pulls,
     }
 }
@@ -444,7 +444,7 @@ raw! {
         drafts "drafts": Word<Drafts>,
         /// Labels that must, and must not, be there.
         labels "labels": RawLabels,
-        /// What those of forks may do. Default `never`, and nothing else yet.
+        /// What those of forks may do. Default `approve`.
         forks "forks": Word<Forks>,
     }
 }

@@ -63,6 +63,8 @@ closed_list! {
         Read = "read",
         /// See everything, and request, retry, rerun and cancel deliveries, suspend and resume watches.
         Trigger = "trigger",
+        /// All of that, and approve heads of forks.
+        Approve = "approve",
     }
 }
 
@@ -78,7 +80,11 @@ closed_list! {
 
 closed_list! {
     /// What pull requests of forks may do.
-    pub enum Forks, Never by default {
+    pub enum Forks, Approve by default {
+        /// Nothing until somebody with the right `approve` approves the head.
+        Approve = "approve",
+        /// The same as those of A itself: whoever can open a pull request can run code.
+        Run = "run",
         /// Nothing.
         Never = "never",
     }

@@ -965,6 +965,15 @@ const CASES: &[Case] = &[
     ),
     ("branches: [main]", "tags: ['!v0.*']", 11, 13, "watches[0].source.tags", "exclusions", "v*"),
     ("branches: [main]", "tags: 1", 11, 13, "watches[0].source.tags", "is a number", "in quotes"),
+    (
+        "branches: [main]",
+        "pull_requests: {forks: trusted_authors}",
+        11,
+        30,
+        "watches[0].source.pull_requests.forks",
+        "not one of",
+        "approve",
+    ),
     ("      branches: [main]\n", "", 9, 7, "watches[0].source.branches", "is missing", "name tags"),
     ("[main]", "''", 11, 17, "watches[0].source.branches", "is empty", "at least one"),
     (

@@ -269,6 +269,28 @@ fn tags_are_names_or_a_range_and_are_printed_so() {
 }
 
 #[test]
+fn pull_requests_of_forks_wait_for_an_approval_unless_it_is_said_otherwise_and_are_printed_so() {
+    use sentry_core::pull::Forks;
+    let both = r#"branches: ["main", "release/*"]"#;
+    for (written, forks) in [
+        ("true", Forks::Approve),
+        ("{drafts: skip}", Forks::Approve),
+        ("{forks: approve}", Forks::Approve),
+        ("{forks: run}", Forks::Run),
+        ("{forks: never}", Forks::Never),
+    ] {
+        let text = LONG.replace(both, &format!("{both}, pull_requests: {written}"));
+        let text = text.replace(r#"["{source_branch}", main]"#, "main");
+        let config = good(&text, &[]);
+        let pulls = |config: &Config| config.watches[0].source.subjects.pulls.clone().unwrap();
+        assert_eq!(pulls(&config).forks, forks, "{written}");
+        let printed = to_long_form(&config);
+        let again = good(&printed.replace("[secret]", "http://proxy"), &[]);
+        assert_eq!(pulls(&again), pulls(&config), "{printed}");
+    }
+}
+
+#[test]
 fn a_watch_may_let_sentry_make_the_secret_and_is_printed_so() {
     let config = good(&format!("{SHORT}git_auth_secret: {{per_run: true}}\n"), &[]);
     assert_eq!(config.watches[0].reading.git_auth_secret, GitAuthSecret::PerRun);
@@ -560,10 +582,15 @@ watches:
 fn tokens_have_names_and_rights_and_are_printed_so_that_they_are_read_again() {
     let server = "server:\n  listen: 127.0.0.1:8080\n  trigger_token: \"${OLD}\"\n  tokens:\n    \
                   - {name: wall, token: \"${WALL}\", may: [read]}\n    \
-                  - {name: bot, token_file: bot, may: [read, trigger]}\n";
+                  - {name: bot, token_file: bot, may: [read, trigger]}\n    \
+                  - {name: ada, token: \"${ADA}\", may: [approve]}\n";
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("bot"), "bot-canary-of-some-length").unwrap();
-    let vars = [("OLD", "old-canary-of-some-length"), ("WALL", "wall-canary-of-some-length")];
+    let vars = [
+        ("OLD", "old-canary-of-some-length"),
+        ("WALL", "wall-canary-of-some-length"),
+        ("ADA", "ada-canary-of-some-length"),
+    ];
     let load_text = |text: &str| {
         let file = dir.path().join("sentry.yaml");
         std::fs::write(&file, text).unwrap();
@@ -576,7 +603,8 @@ fn tokens_have_names_and_rights_and_are_printed_so_that_they_are_read_again() {
         let tokens = &config.server.tokens;
         let said: Vec<_> = tokens.iter().map(|t| (t.name.as_str(), t.right)).collect();
         let (read, trigger) = (TokenRight::Read, TokenRight::Trigger);
-        assert_eq!(said, [("trigger_token", trigger), ("wall", read), ("bot", trigger)]);
+        let ada = ("ada", TokenRight::Approve);
+        assert_eq!(said, [("trigger_token", trigger), ("wall", read), ("bot", trigger), ada]);
         assert!(matches!(&tokens[2].source, SecretSource::File(path) if path.ends_with("bot")));
         assert!(config.secrets().any(|secret| secret.expose().starts_with("wall-canary")));
         assert!(config.secret_files().any(|path| path.ends_with("bot")));

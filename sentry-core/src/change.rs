@@ -3,11 +3,12 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::approval::Approval;
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::Reason;
 use crate::forge::PullChanges;
-use crate::pull::{PullNumber, PullRequest};
+use crate::pull::{PullNumber, PullRequest, PullSelector};
 use crate::repo::CommitSha;
 use crate::store::WatchState;
 use crate::subject::Subject;
@@ -151,16 +152,37 @@ pub fn detect_pulls(
             }
             Some(state) => moved(state, mark),
             None => {
-                let was_selected = || before == Some(selector.to_string().as_str());
+                let was_selected = || before.is_some_and(|text| selector.held_before(text, pull));
                 Some(first_sight(watch, known, was_selected, subject, mark))
             }
         };
+        let given = cursors.get(subject).filter(|_| same_repo);
+        let given = given.and_then(|state| state.approval.as_deref());
         sightings.extend(sighting.map(|mut sighting| {
+            sighting.state.approval = approval(selector, pull, given).map(Box::new);
             sighting.state.pull = Some(Box::new(PullRequest::clone(pull)));
             sighting
         }));
     }
     sightings
+}
+
+/// Whether a pull request's head must be approved. One that was given stays while head and target do, closed or not in
+/// between; after anything else it is over, also for what it was given for.
+pub(crate) fn approval(
+    selector: &PullSelector,
+    pull: &PullRequest,
+    given: Option<&Approval>,
+) -> Option<Approval> {
+    if !selector.needs_approval(pull) {
+        return None;
+    }
+    match given {
+        Some(Approval::Given(it)) if it.covers(&pull.head, &pull.target_branch) => {
+            Some(Approval::Given(it.clone()))
+        }
+        _ => Some(Approval::Needed),
+    }
 }
 
 fn is_judged_again(state: &Cursors, pull: &PullRequest) -> bool {

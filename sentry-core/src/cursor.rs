@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::approval::Approval;
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::ids::DeliveryId;
@@ -76,6 +77,8 @@ pub struct Cursors {
     pub gone: Option<Timestamp>,
     /// Of a pull request what is known of it, with the observed head.
     pub pull: Option<Box<PullRequest>>,
+    /// Of a pull request whose head must be approved; `None` if it need not. Boxed, as there is seldom one.
+    pub approval: Option<Box<Approval>>,
 }
 
 impl Cursors {
@@ -95,6 +98,7 @@ impl Cursors {
             parked: None,
             gone: None,
             pull: None,
+            approval: None,
         }
     }
 
@@ -128,6 +132,25 @@ impl Cursors {
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.gone.is_none() && self.settled() != Some(&self.observed.sha)
+    }
+
+    /// True if the observed head may start nothing, as nobody approved it, or not into the branch it is to be merged into
+    /// now.
+    #[must_use]
+    pub fn is_unapproved(&self) -> bool {
+        match (self.approval.as_deref(), self.pull.as_deref()) {
+            (None, _) => false,
+            (Some(Approval::Given(given)), Some(pull)) => {
+                !given.covers(&self.observed.sha, &pull.target_branch)
+            }
+            (Some(Approval::Given(_) | Approval::Needed), _) => true,
+        }
+    }
+
+    /// True if the observed head would be delivered if somebody approved it.
+    #[must_use]
+    pub fn waits_for_approval(&self) -> bool {
+        self.is_change() && self.is_unapproved()
     }
 
     /// True if the observed head is the parked one.

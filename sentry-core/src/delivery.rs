@@ -11,9 +11,9 @@ use crate::clock::Timestamp;
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
-use crate::pull::PullRequest;
+use crate::pull::{PullNumber, PullRequest};
 use crate::remote::RemoteRecord;
-use crate::repo::CommitSha;
+use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::subject::{EventName, Subject};
 use crate::watch::ReportDetail;
@@ -424,6 +424,15 @@ pub enum TriggerKind {
         /// Which runs of B.
         selection: Selection,
     },
+    /// A delivery of a fork's head, which waits for that.
+    Approve {
+        /// The pull request.
+        number: PullNumber,
+        /// Its head. Another one that it has by then is not approved.
+        sha: CommitSha,
+        /// The branch that it is to be merged into. The same.
+        base: BranchName,
+    },
     /// Another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
     Retry(DeliveryId),
     /// The end of a delivery: nothing more of it is started, and its runs are cancelled.
@@ -496,6 +505,8 @@ crate::closed_list! {
         SkippedByMarker = "skipped by marker",
         /// An open pull request of the watch has it as its head, and runs for that instead.
         InPullRequest = "in a pull request",
+        /// It is a fork's, and nobody approved it.
+        WaitsForApproval = "waits for approval",
         /// The watch is suspended.
         Suspended = "suspended",
         /// It is parked until something changes.

@@ -351,8 +351,8 @@ pub struct CommitStatus {
     pub description: String,
     /// Where there is more to read.
     pub link: Option<String>,
-    /// The delivery it is about: the same one may be reported again after a crash.
-    pub delivery: crate::ids::DeliveryId,
+    /// The delivery it is about: the same one may be reported again after a crash. `None` for a head that waits for one.
+    pub delivery: Option<crate::ids::DeliveryId>,
     /// Every subject that the status speaks for, sorted: a forge that keeps a commit's statuses by branch shows it at
     /// each. Never empty.
     pub subjects: Vec<Subject>,
@@ -383,6 +383,8 @@ pub struct CloneCredential {
     pub username: String,
     /// The token.
     pub token: Secret,
+    /// True for one that ends soon and can read this repository and nothing more: all that may be lent to a fork's runs.
+    pub is_read_only: bool,
 }
 
 /// A forge's rate limit, as of its last answer.

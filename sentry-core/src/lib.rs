@@ -55,6 +55,7 @@
 //! | [`error`], [`secret`], [`text`], [`mod@closed_list`] | the one shape of an error; secrets and their redaction; strangers' words made fit to show; lists of words |
 //! | `testing` (a feature) | fakes of the ports, sample records, and each port's contract as tests |
 
+pub mod approval;
 pub mod change;
 pub mod clock;
 pub mod closed_list;

@@ -87,8 +87,20 @@ impl PullRequest {
     }
 }
 
-/// Which pull requests of A a watch covers. None of a fork: what those run is a stranger's.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+crate::closed_list! {
+    /// What the heads of forks may start. Whoever pushes there need not be anyone who may write to A.
+    pub enum Forks {
+        /// Nothing until somebody approves them, each by itself.
+        Approve = "approve",
+        /// The same as heads in A.
+        Run = "run",
+        /// Nothing.
+        Never = "never",
+    }
+}
+
+/// Which pull requests of A a watch covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullSelector {
     /// Those into one of these branches; `None` is any.
     pub target: Option<BranchSelector>,
@@ -98,17 +110,42 @@ pub struct PullSelector {
     pub need: BTreeSet<String>,
     /// Those with none of these.
     pub without: BTreeSet<String>,
+    /// Whether those of forks are among them, and what they may start.
+    pub forks: Forks,
+}
+
+/// All of them; those of forks start nothing until they are approved.
+impl Default for PullSelector {
+    fn default() -> Self {
+        let (need, without) = (BTreeSet::new(), BTreeSet::new());
+        Self { target: None, skips_drafts: false, need, without, forks: Forks::Approve }
+    }
 }
 
 impl PullSelector {
     /// True if the pull request is selected as it is now.
     #[must_use]
     pub fn matches(&self, pull: &PullRequest) -> bool {
-        let is_held_back = pull.is_fork || self.skips_drafts && pull.is_draft;
+        let is_barred = pull.is_fork && self.forks == Forks::Never;
+        let is_held_back = is_barred || self.skips_drafts && pull.is_draft;
         !is_held_back
             && self.target.as_ref().is_none_or(|target| target.matches(&pull.target_branch))
             && self.need.is_subset(&pull.labels)
             && self.without.is_disjoint(&pull.labels)
+    }
+
+    /// True if its head starts nothing until somebody approves it, where it is selected at all.
+    #[must_use]
+    pub fn needs_approval(&self, pull: &PullRequest) -> bool {
+        pull.is_fork && self.forks != Forks::Run
+    }
+
+    /// True if the selection of this text, with which pull requests were asked for before, held this one as well, whatever
+    /// it let it start.
+    pub(crate) fn held_before(&self, text: &str, pull: &PullRequest) -> bool {
+        let all = [Forks::Approve, Forks::Run, Forks::Never].into_iter();
+        let mut holding = all.filter(|forks| !pull.is_fork || *forks != Forks::Never);
+        holding.any(|forks| Self { forks, ..self.clone() }.to_string() == text)
     }
 }
 
@@ -128,7 +165,11 @@ impl fmt::Display for PullSelector {
         for label in &self.without {
             write!(f, " without {label:?}")?;
         }
-        Ok(())
+        match self.forks {
+            Forks::Approve => f.write_str(", of forks once approved"),
+            Forks::Run => f.write_str(", of forks too"),
+            Forks::Never => Ok(()),
+        }
     }
 }
 
@@ -160,10 +201,10 @@ mod tests {
             skips_drafts: true,
             need: labels(&["qa"]),
             without: labels(&["no-qa"]),
+            forks: Forks::Never,
         };
         assert!(selector.matches(&pull(|_| ())));
-        let changes: [fn(&mut PullRequest); 6] = [
-            |p| p.is_fork = true,
+        let changes: [fn(&mut PullRequest); 5] = [
             |p| p.is_draft = true,
             |p| p.labels.clear(),
             |p| p.labels.extend(["no-qa".to_owned()]),
@@ -175,7 +216,15 @@ mod tests {
         }
         let all = PullSelector::default();
         assert!(all.matches(&pull(|p| p.is_draft = true)));
-        assert!(!all.matches(&pull(|p| p.is_fork = true)));
+        let of_a_fork = pull(|p| p.is_fork = true);
+        let each = [Forks::Approve, Forks::Run, Forks::Never];
+        let told = each.map(|forks| {
+            let all = PullSelector { forks, ..PullSelector::default() };
+            let [own, strange] = [pull(|_| ()), of_a_fork.clone()];
+            assert!(all.matches(&own) && !all.needs_approval(&own));
+            (all.matches(&strange), all.needs_approval(&strange))
+        });
+        assert_eq!(told, [(true, true), (true, false), (false, true)]);
     }
 
     #[test]
@@ -187,6 +236,8 @@ mod tests {
             PullSelector { need: labels.clone(), ..PullSelector::default() },
             PullSelector { without: labels, ..PullSelector::default() },
             PullSelector { target: BranchSelector::new(["main"]).ok(), ..PullSelector::default() },
+            PullSelector { forks: Forks::Run, ..PullSelector::default() },
+            PullSelector { forks: Forks::Never, ..PullSelector::default() },
         ];
         let texts: BTreeSet<String> = all.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), all.len(), "{texts:?}");

@@ -45,7 +45,7 @@ fn status(state: StatusState) -> CommitStatus {
         state,
         description: "2 runs are under way".into(),
         link: Some("https://sentry.example.com/deliveries/01".into()),
-        delivery: "01j0000000000000000000000a".parse().unwrap(),
+        delivery: Some("01j0000000000000000000000a".parse().unwrap()),
         subjects: vec![sample::subject("main")],
     }
 }

@@ -19,8 +19,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, Audit, Documents, EmptyRequest, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, ApproveRequest, Audit, Documents, EmptyRequest, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_core::text;
@@ -42,6 +42,8 @@ pub enum Right {
     Read,
     /// Start, repeat, suspend and resume.
     Trigger,
+    /// Approve heads of forks: let strangers' code run.
+    Approve,
 }
 
 /// Who holds a token.
@@ -55,6 +57,18 @@ pub struct Holder {
 
 /// Whether a token is the one that is looked for. It compares in constant time.
 pub type Proof<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
+
+impl Holder {
+    /// Lets on who may approve heads of forks.
+    pub(crate) fn may_approve(&self) -> Result<(), ApiError> {
+        if self.right >= Right::Approve {
+            return Ok(());
+        }
+        let text = format!("the token {} may not approve heads of forks", self.name);
+        Err(ApiError::new(ErrorKind::Forbidden, text)
+            .with_hint("use one of `server.tokens` with the right `approve`"))
+    }
+}
 
 /// Who knows the tokens.
 #[async_trait]
@@ -111,6 +125,7 @@ pub fn routes(
         .route("/events", get(events))
         .route("/triggers/{id}", get(trigger_state))
         .route("/trigger", post(trigger))
+        .route("/watches/{name}/pulls/{number}/approve", post(approve))
         .route("/watches/{name}/suspend", post(suspend))
         .route("/watches/{name}/resume", post(resume))
         .route("/openapi.json", get(async || Json(sentry_api::openapi::description())))
@@ -274,6 +289,19 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A [`Caller`] who may approve heads of forks: [`guard`] has let in whoever may trigger.
+struct Approver(Caller);
+
+impl<S: Sync> FromRequestParts<S> for Approver {
+    type Rejection = ApiFailure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiFailure> {
+        let holder = parts.extensions.get::<Holder>();
+        holder.ok_or_else(|| ApiError::new(ErrorKind::Forbidden, "nobody asks"))?.may_approve()?;
+        Ok(Self(Caller::from_request_parts(parts, state).await?))
+    }
+}
+
 async fn nothing_here() -> ApiFailure {
     ApiFailure(ApiError::new(ErrorKind::NotFound, "there is no such route under /api/v1"))
 }
@@ -353,6 +381,15 @@ async fn cancel(
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> ApiResult<Acknowledgement> {
     Ok(Answered(api.answers.cancel(&id, caller.asker()).await?))
+}
+
+async fn approve(
+    State(api): Shared,
+    Path((watch, number)): Path<(String, String)>,
+    Approver(caller): Approver,
+    Sent(request): Sent<ApproveRequest>,
+) -> ApiResult<Acknowledgement> {
+    Ok(Answered(api.answers.approve(&watch, &number, &request, caller.asker()).await?))
 }
 
 async fn rerun(

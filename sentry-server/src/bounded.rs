@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, ApproveRequest, Audit, Documents, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use tokio::sync::Semaphore;
@@ -117,6 +117,16 @@ impl Answers for Bounded {
 
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
         self.answers.cancel(delivery, asker).await
+    }
+
+    async fn approve(
+        &self,
+        watch: &str,
+        number: &str,
+        request: &ApproveRequest,
+        asker: Asker<'_>,
+    ) -> Result<Acknowledgement, ApiError> {
+        self.answers.approve(watch, number, request, asker).await
     }
 
     async fn rerun(

@@ -77,6 +77,8 @@ pub(crate) fn figures(
         let Some(figures) = all.get_mut(&state.watch) else { continue };
         if state.is_parked() {
             figures.parked += 1;
+        } else if state.is_unapproved() {
+            // Somebody decides about it, or nobody ever does.
         } else if !suspended.contains(&state.watch) {
             let age = now.duration_since(waiting.since(state)).as_secs_f64();
             figures.oldest = figures.oldest.max(age);

@@ -71,6 +71,7 @@ pub(crate) fn places() -> Vec<WatchPlace> {
 fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
     let mark = |n: usize| Some(Mark { sha: sha(n), at: ago(at) });
     BranchStatus {
+        pull_request: None,
         branch: name.to_owned(),
         subject: Subject { kind: "branch".to_owned(), name: name.to_owned() },
         observed: Mark { sha: sha(n), at: ago(at) },

@@ -248,7 +248,7 @@ pub(crate) async fn ask(
                 state: StatusState::Success,
                 description: "all is well".to_owned(),
                 link: None,
-                delivery: DeliveryId::new(SystemClock.now(), 1),
+                delivery: Some(DeliveryId::new(SystemClock.now(), 1)),
                 subjects: vec![sample::subject("main")],
             };
             forge.reporter.as_ref().unwrap().set_status(url, &status).await?;

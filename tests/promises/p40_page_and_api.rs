@@ -99,6 +99,7 @@ fn watch(s: &str) -> WatchStatus {
     let (text, at) = (s.to_owned(), SystemClock.now());
     let mark = || Mark { sha: s.to_owned(), at };
     let branch = BranchStatus {
+        pull_request: None,
         branch: text.clone(),
         subject: Subject { kind: "branch".to_owned(), name: text.clone() },
         observed: Mark { sha: format!("{s}!"), at },

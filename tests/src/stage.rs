@@ -8,8 +8,8 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, ApproveRequest, Audit, Documents, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, Asker, ErrorKind, VERSION};
@@ -130,6 +130,16 @@ impl Answers for Answerer {
 
     async fn cancel(&self, _: &str, _: Asker<'_>) -> Result<Acknowledgement, ApiError> {
         Ok(self.changed("qa"))
+    }
+
+    async fn approve(
+        &self,
+        watch: &str,
+        _: &str,
+        _: &ApproveRequest,
+        _: Asker<'_>,
+    ) -> Result<Acknowledgement, ApiError> {
+        Ok(self.changed(watch))
     }
 
     async fn rerun(

@@ -46,6 +46,9 @@ impl<'a> Facts<'a> {
         if branch.gone.is_some() {
             return Word::Gone;
         }
+        if branch.waits_for_approval() {
+            return Word::WaitsForApproval;
+        }
         if let Some(delivery) = self.open {
             return match delivery.state {
                 DeliveryState::Pending if delivery.tries > 0 => Word::Retrying,

@@ -33,8 +33,8 @@ use crate::query::{
     AuditQuery, ExplainQuery, HISTORY_LIMIT, HISTORY_MOST, HistoryQuery, StatusQuery, WhyQuery,
 };
 use crate::shape::{
-    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, ApproveRequest, Audit, Documents, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 
 /// What an answer needs to know of a configured watch.
@@ -191,6 +191,16 @@ impl Answers for Local {
 
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
         requests::cancel(self, delivery, asker).await
+    }
+
+    async fn approve(
+        &self,
+        watch: &str,
+        number: &str,
+        request: &ApproveRequest,
+        asker: Asker<'_>,
+    ) -> Result<Acknowledgement, ApiError> {
+        requests::approve(self, watch, number, request, asker).await
     }
 
     async fn rerun(

@@ -3,6 +3,7 @@
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason, Verdict};
 use sentry_core::names::WatchName;
+use sentry_core::revision::Revision;
 use sentry_core::store::Brief;
 
 use super::why::Known;
@@ -62,6 +63,7 @@ impl Known {
                     "its pull request's own runs count; to deliver the push as well: `{by_hand}`"
                 )
             }
+            Reason::WaitsForApproval => approving(record),
             Reason::Cancelled => format!("nothing to do; to deliver it after all: `{by_hand}`"),
             Reason::Suspended => format!("`sentry resume {watch}`"),
             Reason::Parked => {
@@ -117,6 +119,11 @@ impl Known {
             ),
         }
     }
+}
+
+fn approving(record: &HeadRecord) -> String {
+    let (watch, Revision { subject, sha }) = (&record.watch, &record.revision);
+    format!("look at it, then `sentry approve {watch} {} --revision {sha}`", subject.name())
 }
 
 fn goes_on(delivery: &Delivery) -> bool {

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use sentry_core::approval;
 use sentry_core::delivery::{Cause, DeliveryState, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
+use sentry_core::pull::PullNumber;
+use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::store::{Hold, OverviewQuery, Resumption, Suspension};
 use sentry_core::subject::EventName;
 
@@ -17,7 +20,8 @@ use crate::VERSION;
 use crate::answers::Asker;
 use crate::error::{ApiError, ErrorKind};
 use crate::shape::{
-    Acknowledgement, RerunRequest, SuspendRequest, SuspensionAcknowledgement, TriggerRequest,
+    Acknowledgement, ApproveRequest, RerunRequest, SuspendRequest, SuspensionAcknowledgement,
+    TriggerRequest,
 };
 
 /// The longest idempotency key, in bytes: it is kept with the trigger.
@@ -85,6 +89,35 @@ pub(super) async fn cancel(
             .with_hint(format!("`sentry show {id}` shows how")));
     }
     keep(local, delivery.watch, TriggerKind::Cancel(delivery.id), Cause::Manual, asker).await
+}
+
+/// What the agent would reject is told at once; whether it is still so, the agent judges.
+pub(super) async fn approve(
+    local: &Local,
+    watch: &str,
+    number: &str,
+    request: &ApproveRequest,
+    asker: Asker<'_>,
+) -> Result<Acknowledgement, ApiError> {
+    let (watch, _) = known(local, watch).await?;
+    let number: PullNumber = parsed("number", number)?;
+    let sha: CommitSha = parsed("revision", &request.revision)?;
+    let base: Option<BranchName> = optional("base", request.base.as_deref())?;
+    let query = OverviewQuery::subject(&watch, &number.clone().into());
+    let found = local.store.archive.overview(&query).await?.subjects;
+    let state = found.first().map(|subject| &subject.cursors);
+    let target = || Some(state?.pull.as_ref()?.target_branch.clone());
+    let Some(base) = base.or_else(target) else {
+        let text = format!("watch {watch} knows no pull request {number}");
+        return Err(ApiError::new(ErrorKind::UnknownBranch, text)
+            .with_hint(format!("`sentry status {watch}` lists those that it has seen")));
+    };
+    if let Err(text) = approval::judge(&watch, &number, state, &sha, &base) {
+        return Err(ApiError::new(ErrorKind::Conflict, text)
+            .with_hint(format!("`sentry status {watch} --branch refs/pull/{number}` shows it")));
+    }
+    let kind = TriggerKind::Approve { number, sha, base };
+    keep(local, watch, kind, Cause::Manual, asker).await
 }
 
 pub(super) async fn rerun(

@@ -20,7 +20,7 @@ use crate::VERSION;
 use crate::error::ApiError;
 use crate::query::StatusQuery;
 use crate::shape::{
-    BranchStatus, FleetStatus, MemberStatus, OutageStatus, QueueStatus, ReceiverStatus,
+    BranchStatus, FleetStatus, MemberStatus, OutageStatus, PullStatus, QueueStatus, ReceiverStatus,
     ReportingStatus, SlotStatus, Status, SuspensionStatus, WatchStatus,
 };
 use crate::words::{BranchState, DeliveryState, Word};
@@ -181,6 +181,7 @@ fn branch(facts: &Facts<'_>) -> BranchStatus {
     BranchStatus {
         branch: branch.subject.to_string(),
         subject: (&branch.subject).into(),
+        pull_request: PullStatus::of(branch),
         observed: (&branch.observed).into(),
         commit: facts.commit(&branch.observed.sha),
         attempted: branch.attempted.as_ref().map(Into::into),

@@ -136,8 +136,14 @@ impl Known {
         let open = self.subject(record).map(|subject| subject.open.as_slice()).unwrap_or_default();
         let open = open.iter().find(|delivery| delivery.revision == record.revision);
         let suspended = self.suspension(&record.watch).is_some();
+        let cursors = self.subject(record).map(|subject| &subject.cursors);
+        let is_held = cursors
+            .is_some_and(|c| c.waits_for_approval() && c.observed.sha == record.revision.sha);
         // What a person did since is newer than the record.
         let reason = match &record.reason {
+            Reason::Waiting | Reason::Suspended if is_held && open.is_none() => {
+                Reason::WaitsForApproval
+            }
             Reason::Waiting if suspended && open.is_none() => Reason::Suspended,
             Reason::Suspended if !suspended => Reason::Waiting,
             other => other.clone(),

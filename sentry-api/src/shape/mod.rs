@@ -21,14 +21,14 @@ pub use documents::{Document, Documents, RemoteDocument, Revision};
 pub use event::Event;
 pub use past::{Earlier, Pace, PaceDay, PaceRun};
 pub use request::{
-    Acknowledgement, EmptyRequest, RerunRequest, SuspendRequest, SuspensionAcknowledgement,
-    TriggerRequest,
+    Acknowledgement, ApproveRequest, EmptyRequest, RerunRequest, SuspendRequest,
+    SuspensionAcknowledgement, TriggerRequest,
 };
 pub use run::{Run, RunTotals, Task};
 pub use status::{
-    AgentStatus, BranchStatus, BudgetStatus, FleetStatus, ForgeStatus, Mark, MemberStatus,
-    OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, SlotStatus, Status,
-    SuspensionStatus, WatchStatus,
+    AgentStatus, ApprovalStatus, BranchStatus, BudgetStatus, FleetStatus, ForgeStatus, Mark,
+    MemberStatus, OutageStatus, PullStatus, QueueStatus, ReceiverStatus, ReportingStatus,
+    SlotStatus, Status, SuspensionStatus, WatchStatus,
 };
 pub use subject::Subject;
 pub use why::{Why, WhyAnswer};

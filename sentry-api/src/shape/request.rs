@@ -37,6 +37,22 @@ pub struct TriggerRequest {
     pub run: Option<String>,
 }
 
+/// What `approve` requests: the delivery of a fork's head.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveRequest {
+    /// The full commit id of the head that was looked at. If it has another one by now, nothing is approved.
+    #[schemars(extend(
+        "pattern" = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$",
+        "not" = serde_json::json!({"pattern": "^0+$"}),
+    ))]
+    pub revision: String,
+    /// The branch that it was to be merged into; by default the one that it is to be merged into now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub base: Option<String>,
+}
+
 /// A request without parameters: the body of `retry` and `resume`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

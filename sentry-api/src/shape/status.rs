@@ -1,7 +1,9 @@
 //! `status`: what was seen, what was delivered, what comes next; and whether an agent is running.
 
 use schemars::JsonSchema;
+use sentry_core::approval::Approval;
 use sentry_core::clock::Timestamp;
+use sentry_core::cursor::Cursors;
 use serde::{Deserialize, Serialize};
 
 use super::{Commit, Pace, RunTotals, Subject, is_zero};
@@ -151,6 +153,9 @@ pub struct BranchStatus {
     /// The subject in A that has the head.
     #[serde(default)]
     pub subject: Subject,
+    /// Of a pull request what the forge says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullStatus>,
     /// The head that the forge last reported.
     pub observed: Mark,
     /// What that head says of itself, once a delivery of it was started.
@@ -184,6 +189,55 @@ pub struct BranchStatus {
     /// The delivery shown: the one in progress, else the branch's newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
+}
+
+/// A pull request. Its texts are those of whoever opened it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PullStatus {
+    /// Its title.
+    pub title: String,
+    /// Who opened it.
+    pub author: String,
+    /// The branch that it is to be merged into.
+    pub base: String,
+    /// True if its head is in a fork.
+    pub fork: bool,
+    /// True if its head may start nothing until somebody approves it.
+    pub unapproved: bool,
+    /// Who approved its head, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<ApprovalStatus>,
+}
+
+/// That somebody approved a head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalStatus {
+    /// Who: the name of their token, or the user who gave the command.
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl PullStatus {
+    /// Of a subject, if it is a pull request.
+    pub(crate) fn of(cursors: &Cursors) -> Option<Self> {
+        let pull = cursors.pull.as_deref()?;
+        let unapproved = cursors.is_unapproved();
+        let approved = match cursors.approval.as_deref() {
+            Some(Approval::Given(given)) if !unapproved => {
+                Some(ApprovalStatus { by: given.by.clone(), at: given.at })
+            }
+            _ => None,
+        };
+        Some(Self {
+            title: pull.title.clone(),
+            author: pull.author.clone(),
+            base: pull.target_branch.to_string(),
+            fork: pull.is_fork,
+            unapproved,
+            approved,
+        })
+    }
 }
 
 /// A commit, and when a cursor was moved to it.

@@ -6,7 +6,8 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use clap_complete::engine::ArgValueCompleter;
 use sentry_core::names::WatchName;
-use sentry_core::repo::CommitSha;
+use sentry_core::pull::PullNumber;
+use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::subject::Subject;
 
 use super::EventArg;
@@ -38,6 +39,24 @@ pub(crate) struct TriggerArgs {
     /// A second trigger with the same key returns the first one
     #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
     pub(crate) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The watch
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
+    pub(crate) watch: WatchName,
+    /// The pull request's number
+    pub(crate) number: PullNumber,
+    /// The full commit id of the head that was looked at
+    #[arg(short, long, value_name = "SHA")]
+    pub(crate) revision: CommitSha,
+    /// The branch that it was to be merged into [default: the one that it is to be merged into now]
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) base: Option<BranchName>,
+    /// Return once the request is stored
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Args)]

@@ -68,6 +68,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Lint(args) => lint::run(ctx, args),
         Command::Vendor(args) => vendor::run(ctx, args).await,
         Command::Diff(args) => diff::run(ctx, args).await,
+        Command::Approve(args) => trigger::approve(ctx, args).await,
         Command::Retry(args) => trigger::retry(ctx, args).await,
         Command::Cancel(args) => trigger::cancel(ctx, args).await,
         Command::Rerun(args) => trigger::rerun(ctx, args).await,

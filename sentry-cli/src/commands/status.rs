@@ -5,8 +5,8 @@ use std::time::Duration;
 use sentry_api::ApiError;
 use sentry_api::query::StatusQuery;
 use sentry_api::shape::{
-    AgentStatus, BranchStatus, FleetStatus, ForgeStatus, MemberStatus, QueueStatus, ReceiverStatus,
-    Status, SuspensionStatus, WatchStatus,
+    AgentStatus, BranchStatus, FleetStatus, ForgeStatus, MemberStatus, PullStatus, QueueStatus,
+    ReceiverStatus, Status, SuspensionStatus, WatchStatus,
 };
 use sentry_api::text::short;
 use sentry_api::words::BranchState;
@@ -171,6 +171,7 @@ fn tone(state: Word<BranchState>) -> Tone {
     match state {
         Known(BranchState::Delivered) => Tone::Good,
         Known(BranchState::Pending | BranchState::Delivering) => Tone::Busy,
+        Known(BranchState::WaitsForApproval) => Tone::Bad,
         Known(BranchState::Retrying | BranchState::Parked) => Tone::Bad,
         Known(BranchState::Cancelled | BranchState::Gone) => Tone::Quiet,
         Known(BranchState::Baseline | BranchState::NothingRan) | Unknown => Tone::Plain,
@@ -181,6 +182,7 @@ fn tone(state: Word<BranchState>) -> Tone {
 fn errors(status: &Status, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     for WatchStatus { name, unreachable, branches, idle_patterns, .. } in &status.watches {
+        lines.extend(branches.iter().filter_map(|branch| unapproved(name, branch)));
         if !idle_patterns.is_empty() {
             let patterns = idle_patterns.join(", ");
             let remedy = "see `sentry validate --online`";
@@ -196,6 +198,21 @@ fn errors(status: &Status, now: Timestamp) -> Vec<String> {
         }
     }
     lines.into_iter().map(|line| tinted(&plain(&line), Tone::Bad)).collect()
+}
+
+/// What somebody has to look at before it is run.
+fn unapproved(watch: &str, branch: &BranchStatus) -> Option<String> {
+    let pull = branch.pull_request.as_ref()?;
+    let waits = branch.state == BranchState::WaitsForApproval;
+    let (number, sha) = (&branch.subject.name, &branch.observed.sha);
+    let PullStatus { title, author, base, .. } = pull;
+    waits.then(|| {
+        format!(
+            "{watch} {}: {title:?} by {author} into {base}, from a fork, waits for approval: look at it, then \
+             `sentry approve {watch} {number} --revision {sha} --base {base}`",
+            branch.branch
+        )
+    })
 }
 
 /// Why statuses are not shown on commits: once per watch.

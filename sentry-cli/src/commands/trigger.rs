@@ -1,7 +1,7 @@
-//! `sentry trigger`, `sentry retry` and `sentry rerun`: deliver now; `sentry cancel`: no more.
+//! `sentry trigger`, `sentry approve`, `sentry retry` and `sentry rerun`: deliver now; `sentry cancel`: no more.
 
 use sentry_api::Asker;
-use sentry_api::shape::{RerunRequest, TriggerRequest};
+use sentry_api::shape::{ApproveRequest, RerunRequest, TriggerRequest};
 use sentry_config::Config;
 use sentry_core::delivery::Selection;
 use sentry_core::names::WatchName;
@@ -11,7 +11,7 @@ use sentry_core::subject::{EventName, Subject};
 use super::request::{Desk, Wanted, no_such_run};
 use super::source::pick;
 use super::{Context, explain};
-use crate::args::requests::{CancelArgs, RerunArgs, RetryArgs, TriggerArgs};
+use crate::args::requests::{ApproveArgs, CancelArgs, RerunArgs, RetryArgs, TriggerArgs};
 use crate::exit::{Exit, Failure};
 use crate::user;
 
@@ -80,6 +80,18 @@ async fn dry_run(
         }
         _ => Ok(Exit::Done),
     }
+}
+
+pub(crate) async fn approve(ctx: &Context, args: &ApproveArgs) -> Result<Exit, Failure> {
+    let (desk, by) = (desk(ctx, args.no_wait).await?, user::name());
+    let asker = Asker { by: Some(&by), key: None };
+    let request = ApproveRequest {
+        revision: args.revision.to_string(),
+        base: args.base.as_ref().map(ToString::to_string),
+    };
+    let (watch, number) = (args.watch.as_str(), args.number.as_str());
+    let kept = desk.answers.approve(watch, number, &request, asker).await?;
+    desk.finish(ctx, &kept, args.no_wait, Wanted::Delivered).await
 }
 
 pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failure> {

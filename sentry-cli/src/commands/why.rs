@@ -101,7 +101,9 @@ fn tone(answer: &WhyAnswer) -> Tone {
     match answer.reason {
         Known(ReasonKind::Delivered) => answer.runs.map_or(Tone::Good, totals_tone),
         Known(ReasonKind::Waiting) => Tone::Busy,
-        Known(ReasonKind::Parked | ReasonKind::ForgeUnreachable) => Tone::Bad,
+        Known(ReasonKind::Parked | ReasonKind::ForgeUnreachable | ReasonKind::WaitsForApproval) => {
+            Tone::Bad
+        }
         Known(ReasonKind::SupersededBy) if answer.runs.is_some_and(|runs| runs.failed > 0) => {
             Tone::Bad
         }

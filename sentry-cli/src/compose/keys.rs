@@ -32,6 +32,7 @@ impl Keys for Tokens {
                     let right = match right {
                         TokenRight::Read => Right::Read,
                         TokenRight::Trigger => Right::Trigger,
+                        TokenRight::Approve => Right::Approve,
                     };
                     if best.as_ref().is_none_or(|best| best.right < right) {
                         best = Some(Holder { name: name.clone(), right });

@@ -93,7 +93,7 @@ impl Resolver<'_> {
         may: Option<At<Vec<At<Word<TokenRight>>>>>,
         parent: &Place,
     ) -> Option<TokenRight> {
-        let hint = "write [read], or [trigger] for everything";
+        let hint = "write [read], [trigger], or [approve] for everything";
         let Some(at) = may else {
             self.report.missing(parent, "may", hint);
             return None;

@@ -1,6 +1,6 @@
 //! A watch's source: repository A, and which of its branches and tags.
 
-use sentry_core::pull::PullSelector;
+use sentry_core::pull::{Forks, PullSelector};
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
     BranchSelector, Manifests, ManifestsBranch, Source, SubjectSelector, TagSelector,
@@ -13,7 +13,7 @@ use crate::forge_kind::ForgeKind;
 use crate::place::{At, Place, join};
 use crate::raw::{RawManifests, RawSource};
 use crate::values::{Pulls, Tags, Texts};
-use crate::words::Drafts;
+use crate::words::{self, Drafts};
 
 impl Resolver<'_> {
     /// The source, and its repository even where the rest of it has a problem.
@@ -115,6 +115,7 @@ impl Resolver<'_> {
         };
         Some(Some(PullSelector {
             target: target.map_or(Some(None), |read| read.map(Some))?,
+            forks: raw.forks.as_ref().map_or(Forks::Approve, |at| forks(at.value.0)),
             skips_drafts: raw.drafts.as_ref().is_some_and(|at| at.value.0 == Drafts::Skip),
             need: set(labels.and_then(|labels| labels.need.as_ref())),
             without: set(labels.and_then(|labels| labels.without.as_ref())),
@@ -167,6 +168,14 @@ impl Resolver<'_> {
         }
         let hint = "add a fixed branch, which tags use: [\"{source_branch}\", main]";
         self.report.error(place, "names no branch for tags, which have no source branch", hint);
+    }
+}
+
+fn forks(word: words::Forks) -> Forks {
+    match word {
+        words::Forks::Approve => Forks::Approve,
+        words::Forks::Run => Forks::Run,
+        words::Forks::Never => Forks::Never,
     }
 }
 

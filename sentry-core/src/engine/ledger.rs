@@ -248,6 +248,7 @@ impl Ledger {
         let Some(state) = self.cursors(key) else { return };
         let waits = state.is_change()
             && !state.is_parked()
+            && !state.is_unapproved()
             && self.shown.get(key) != Some(&state.observed.sha)
             && !self.open_changes.contains_key(key);
         if waits {

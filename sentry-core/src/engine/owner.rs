@@ -336,6 +336,13 @@ impl Owner {
             let written: Vec<&Delivery> = written.values().collect();
             writes.extend(self.machine.add_statuses(&watch, &before, &written));
         }
+        for head in self.machine.take_undelivered() {
+            let sha = &head.revision.sha;
+            let before =
+                using!(self, delivered_at(self.parts.state.archive.as_ref(), &head.watch, sha));
+            let is_alone = before.iter().all(|d| d.revision.subject == head.revision.subject);
+            writes.extend(self.machine.add_undelivered(&head, is_alone));
+        }
         using!(self, self.claim.commit(&writes));
         // A full disk can still be read: only a write shows that the state is usable again.
         self.noted(Ok(()));

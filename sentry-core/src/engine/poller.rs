@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use self::sightings::Sight;
 use super::ledger::Ledger;
-use super::machine::Moment;
+use super::machine::{Moment, Undelivered};
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
 use crate::event::EventKind;
@@ -63,6 +63,8 @@ pub(super) struct Absorbed {
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<EventKind>,
     pub(super) closed: Vec<(SubjectKey, Option<CommitSha>)>,
+    /// Heads of forks that wait for an approval now, or do so no more.
+    pub(super) undelivered: Vec<Undelivered>,
 }
 
 pub(super) fn groups(watches: &BTreeMap<WatchName, Arc<Watch>>, now: Instant) -> Vec<Group> {
@@ -390,8 +392,10 @@ impl Group {
             for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
                 let names = watch.manifests_branches(&state.subject, state.pull.as_deref());
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
-                let settled =
-                    !state.is_change() && state.gone.is_none() && follows_manifests(watch, state);
+                let settled = !state.is_change()
+                    && state.gone.is_none()
+                    && !state.is_unapproved()
+                    && follows_manifests(watch, state);
                 let is_new = |h: &&CommitSha| {
                     state.manifests.as_ref().is_some_and(|m| m != *h)
                         && state.manifests_attempted.as_ref() != Some(*h)

@@ -7,6 +7,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use super::machine::Undelivered;
 use super::verdict::{self, Line};
 use crate::delivery::{Delivery, counted};
 use crate::forge::{CommitStatus, StatusState};
@@ -49,8 +50,7 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
     if watch.reporting.mode == ReportMode::Off {
         return Vec::new();
     }
-    let context = watch.reporting.context.clone();
-    let context = context.unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
+    let context = context_of(watch);
     let mut statuses = Vec::new();
     let counted = counted(deliveries);
     for (suffix, owners) in &lines(watch, deliveries, &counted) {
@@ -65,6 +65,29 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
     statuses
 }
 
+/// What a head without a delivery shows. Where it must not speak for the watch it has the name that it has beside others.
+pub(super) fn undelivered(watch: &Watch, head: &Undelivered, is_alone: bool) -> CommitStatus {
+    let Undelivered { revision, state, text, .. } = head;
+    let mut context = context_of(watch);
+    if !is_alone {
+        context = format!("{context} ({})", inert(&revision.subject.label()));
+    }
+    CommitStatus {
+        revision: revision.clone(),
+        context: fitted(context),
+        state: *state,
+        description: (*text).to_owned(),
+        link: None,
+        delivery: None,
+        subjects: vec![revision.subject.clone()],
+    }
+}
+
+fn context_of(watch: &Watch) -> String {
+    let context = watch.reporting.context.clone();
+    context.unwrap_or_else(|| format!("sentry-gitops/{}", watch.name))
+}
+
 /// `counted` is how each of them counts.
 fn lines<'a>(
     watch: &Watch,
@@ -76,7 +99,11 @@ fn lines<'a>(
     for (delivery, counted) in real {
         let owner = Owner { subject: &delivery.revision.subject, event: &delivery.asked.event };
         let whole = lines.entry(String::new()).or_default();
-        if let Some(line) = verdict::whole(watch, counted, whole.contains_key(&owner)) {
+        // That it waited for an approval was shown.
+        let pull = delivery.pull.as_deref();
+        let selector = watch.source.subjects.pulls.as_ref();
+        let waited = selector.zip(pull).is_some_and(|(s, pull)| s.needs_approval(pull));
+        if let Some(line) = verdict::whole(watch, counted, waited || whole.contains_key(&owner)) {
             whole.insert(owner.clone(), line);
         }
         // The name of a run is a part of its line's.
@@ -133,7 +160,7 @@ fn status(
         state: line.state,
         description: shortened(text),
         link: verdict::link(watch, line.delivery, line.run),
-        delivery: line.delivery.id.clone(),
+        delivery: Some(line.delivery.id.clone()),
         subjects,
     }
 }

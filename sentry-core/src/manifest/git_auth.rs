@@ -72,7 +72,7 @@ fn object(name: &str, namespace: &str, context: &Context<'_>) -> Value {
 /// What the Secret holds: two files for git's home directory, and the token alone for a forge's API. Unlike
 /// Pipelines-as-Code's, the latter is not percent-encoded.
 pub(super) fn data(repo: &RepoUrl, credential: &CloneCredential) -> BTreeMap<String, Secret> {
-    let CloneCredential { username, token } = credential;
+    let CloneCredential { username, token, .. } = credential;
     let encode = |text: &str| -> String {
         // In a URL's user and password a plus stands for itself.
         byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
@@ -89,9 +89,26 @@ pub(super) fn data(repo: &RepoUrl, credential: &CloneCredential) -> BTreeMap<Str
     .into()
 }
 
+/// True if the runs may have it: those of a fork get no more than can read A, and that for a while.
+pub(super) fn may_be_lent(credential: &CloneCredential, context: &Context<'_>) -> bool {
+    credential.is_read_only || !is_of_a_fork(context)
+}
+
+fn is_of_a_fork(context: &Context<'_>) -> bool {
+    context.pull.is_some_and(|pull| pull.is_fork)
+}
+
 /// Why runs that use a Secret are refused where no credential can be lent.
 pub(super) fn nothing_to_lend(context: &Context<'_>) -> String {
     let source = &context.watch.source;
+    if is_of_a_fork(context) {
+        return format!(
+            "`{{{{ git_auth_secret }}}}` is used for a head of a fork, which is lent no other token than a GitHub \
+             App's for reading {}: give the forge {} an App, or keep the run from pull requests of forks with \
+             `on-cel-expression`",
+            source.repo, source.forge
+        );
+    }
     format!(
         "`{{{{ git_auth_secret }}}}` is used, and the forge {} has no token to lend for {}: give the forge a \
          token and write A's URL with https, or set `git_auth_secret` to the name of a Secret that can read A",

@@ -306,7 +306,8 @@ impl ManifestSet {
         context: &Context<'_>,
         credential: Option<&CloneCredential>,
     ) -> Vec<GitAuth> {
-        let Some(credential) = credential else {
+        let may = |credential: &&CloneCredential| git_auth::may_be_lent(credential, context);
+        let Some(credential) = credential.filter(may) else {
             for user in secrets.iter().flat_map(|secret| &secret.users) {
                 let place = (user.path.as_str(), user.document);
                 let why = git_auth::nothing_to_lend(context);

@@ -13,6 +13,8 @@ crate::closed_list! {
     pub enum ActKind {
         /// Requested a delivery.
         Trigger = "trigger",
+        /// Approved the head of a fork's pull request.
+        Approve = "approve",
         /// Requested another attempt.
         Retry = "retry",
         /// Requested the end of a delivery.
@@ -79,6 +81,13 @@ impl Act {
                     ..act
                 }
             }
+            TriggerKind::Approve { number, sha, base } => Self {
+                kind: ActKind::Approve,
+                subject: Some(number.clone().into()),
+                revision: Some(sha.clone()),
+                detail: Some(format!("into {base}")),
+                ..act
+            },
             TriggerKind::Retry(delivery) => Self { delivery: Some(delivery.clone()), ..act },
             TriggerKind::Cancel(delivery) => {
                 Self { kind: ActKind::Cancel, delivery: Some(delivery.clone()), ..act }

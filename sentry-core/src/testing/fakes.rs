@@ -382,7 +382,7 @@ impl Source for FakeForge {
         let host = guard(&self.host);
         host.up()?;
         let username = "git".to_owned();
-        Ok(host.token.clone().map(|token| CloneCredential { username, token }))
+        Ok(host.token.clone().map(|token| CloneCredential { username, token, is_read_only: false }))
     }
 }
 

@@ -188,7 +188,7 @@ impl Scene {
             state,
             description: "what is said".into(),
             link: None,
-            delivery: sample::id(n),
+            delivery: Some(sample::id(n)),
             subjects: vec![sample::subject("main")],
         };
         let reporter = self.forge.reporter.as_ref().expect("a forge with statuses");

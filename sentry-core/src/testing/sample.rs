@@ -147,6 +147,7 @@ pub fn cursors(n: u32) -> Cursors {
         })),
         gone: Some(time(n + 5)),
         pull: None,
+        approval: None,
     }
 }
 
@@ -311,7 +312,7 @@ pub fn report(n: u32) -> Report {
             state: StatusState::Failure,
             description: "1 of 2 runs failed: ci".to_owned(),
             link: Some("https://dash.example/run".to_owned()),
-            delivery: id(n),
+            delivery: Some(id(n)),
             subjects: vec![subject("main"), subject("release/1.4")],
         },
         at: time(n),

@@ -35,6 +35,7 @@ const RUN: (&str, &str) = (
     "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {params: [{name: sha, value: '{{revision}}'}]}\n",
 );
 
+mod approving;
 mod building;
 mod cancelling;
 mod committing;

@@ -1,6 +1,6 @@
 //! Pull requests: which are delivered, how often, and what a push of theirs starts.
 
-use sentry_core::pull::{PullRequest, PullSelector};
+use sentry_core::pull::{Forks, PullRequest, PullSelector};
 use sentry_core::watch::{BranchSelector, ManifestsBranch};
 
 use super::*;
@@ -137,6 +137,7 @@ async fn what_is_not_selected_starts_nothing_until_it_is() {
         skips_drafts: true,
         need: ["qa".to_owned()].into(),
         without: ["no-qa".to_owned()].into(),
+        forks: Forks::Never,
     };
     let changes: [fn(&mut PullRequest); 5] = [
         |p| p.is_draft = true,

@@ -337,6 +337,7 @@ impl Source for GitForge {
         }
         self.belongs(repo)?;
         let token = credential.token(&http.settings().redactor).await?;
-        Ok(token.map(|token| CloneCredential { username: username.clone(), token }))
+        let username = username.clone();
+        Ok(token.map(|token| CloneCredential { username, token, is_read_only: false }))
     }
 }

@@ -332,6 +332,10 @@ impl Api for GitHubApi {
         }
     }
 
+    fn makes_clone_tokens(&self) -> bool {
+        self.app(Right::Read).is_some()
+    }
+
     fn git_user(&self) -> &'static str {
         "x-access-token"
     }

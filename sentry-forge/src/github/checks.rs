@@ -124,7 +124,7 @@ async fn find(
     let answer = hosted.report(repo, Right::Checks, call).await?;
     let list: List = read_ok(hosted, repo, &answer)?;
     let ours = |run: &&CheckRun| {
-        let same = run.external_id.as_deref() == Some(status.delivery.as_str());
+        let same = run.external_id.as_deref() == Some(external_id(status));
         run.app.as_ref().is_none_or(|by| by.id == app)
             && (run.status != "completed" || same && status.state != StatusState::Pending)
     };
@@ -142,15 +142,24 @@ fn read_ok<T: serde::de::DeserializeOwned>(
     read(answer).map_err(|why| hosted.wrong(repo, &why))
 }
 
+/// What tells one check run of a name from the next: its delivery, if it has one.
+fn external_id(status: &CommitStatus) -> &str {
+    status.delivery.as_ref().map_or("undelivered", |delivery| delivery.as_str())
+}
+
 fn body(status: &CommitStatus) -> Value {
+    let summary = match &status.delivery {
+        Some(delivery) => format!("Delivery `{delivery}`"),
+        None => "No delivery was made of it.".to_owned(),
+    };
     let mut body = json!({
         "name": status.context,
-        "external_id": status.delivery.as_str(),
+        "external_id": external_id(status),
         "status": "in_progress",
         // The summary is Markdown, the title is not; only the id is safe in both.
         "output": {
             "title": description(status),
-            "summary": format!("Delivery `{}`", status.delivery),
+            "summary": summary,
         },
     });
     if let Some(conclusion) = conclusion(status.state) {

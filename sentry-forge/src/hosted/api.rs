@@ -169,6 +169,11 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         self.token(http, secret, Right::Read).await
     }
 
+    /// True if [`Api::clone_token`] makes one that ends and can read this repository alone.
+    fn makes_clone_tokens(&self) -> bool {
+        false
+    }
+
     /// The user name that git sends beside the token.
     fn git_user(&self) -> &'static str;
 

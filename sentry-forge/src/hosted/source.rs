@@ -57,7 +57,9 @@ impl Source for Hosted {
         let pass = self.limit.enter(Some(&secret), repo, Right::Read).await?;
         let path = self.git_place(repo).path();
         let token = pass.conclude(self.api.clone_token(&self.http, &secret, &path).await)?;
-        Ok(Some(CloneCredential { username: self.api.git_user().to_owned(), token }))
+        let (username, is_read_only) =
+            (self.api.git_user().to_owned(), self.api.makes_clone_tokens());
+        Ok(Some(CloneCredential { username, token, is_read_only }))
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn status(state: StatusState) -> CommitStatus {
         state,
         description: "2 runs are under way".into(),
         link: Some("https://sentry.example.com/deliveries/01?a=b&c=d#e".into()),
-        delivery: DELIVERY.parse().unwrap(),
+        delivery: Some(DELIVERY.parse().unwrap()),
         subjects: vec![sample::subject("fix#1")],
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use sentry_api::shape::{Acknowledgement, RerunRequest, SuspendRequest, TriggerRequest};
+use sentry_api::shape::{
+    Acknowledgement, ApproveRequest, RerunRequest, SuspendRequest, TriggerRequest,
+};
 use sentry_api::{ApiError, Asker, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -114,6 +116,29 @@ pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerFor
     let key = key(&form.key);
     let asked = page.setup.answers.trigger(&request, asker(&by, key.as_deref())).await?;
     Ok(wait_for(&asked))
+}
+
+/// What was looked at.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ApproveForm {
+    number: String,
+    revision: String,
+    base: String,
+    key: String,
+}
+
+pub(super) async fn approve(
+    State(page): Shared,
+    Path(watch): Path<String>,
+    confirmed: Confirmed<ApproveForm>,
+) -> PageResult {
+    confirmed.visitor.holder.may_approve()?;
+    let (form, by) = confirmed.act()?;
+    let (revision, base) = (form.revision.trim().to_owned(), filled(&form.base));
+    let (request, key) = (ApproveRequest { revision, base }, key(&form.key));
+    let asker = asker(&by, key.as_deref());
+    Ok(wait_for(&page.setup.answers.approve(&watch, form.number.trim(), &request, asker).await?))
 }
 
 #[derive(Deserialize, Default)]

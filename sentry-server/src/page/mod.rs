@@ -108,6 +108,7 @@ pub fn routes(setup: Setup) -> Router {
         .route("/watches/{name}", get(watch))
         .route("/watches/{name}/suspend", post(act::suspend))
         .route("/watches/{name}/resume", post(act::resume))
+        .route("/watches/{name}/approve", post(act::approve))
         .route("/deliveries/{id}", get(delivery))
         .route("/deliveries/{id}/retry", post(act::retry))
         .route("/deliveries/{id}/cancel", post(act::cancel))

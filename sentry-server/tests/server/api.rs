@@ -3,8 +3,8 @@
 use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
-    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, ApproveRequest, Audit, Documents, History, RerunRequest, Show,
+    Status, SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_server::api::MAX_REQUEST;
@@ -76,6 +76,18 @@ impl Answers for Echo {
 
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Answer<Acknowledgement> {
         self.says(format!("cancel {delivery}, {:?} by {:?}", asker.key, asker.by))
+    }
+
+    async fn approve(
+        &self,
+        watch: &str,
+        number: &str,
+        request: &ApproveRequest,
+        asker: Asker<'_>,
+    ) -> Answer<Acknowledgement> {
+        let ApproveRequest { revision, base } = request;
+        let Asker { key, by } = asker;
+        self.says(format!("approve {watch} {number}, {revision}, {base:?}, {key:?} by {by:?}"))
     }
 
     async fn rerun(
@@ -156,10 +168,22 @@ async fn each_route_asks_its_own_question_with_all_that_was_sent() {
             "suspend qa, Some(\"r\"), Some(9)",
         ),
         ("POST", "/watches/qa/resume", "{}", "resume qa"),
+        (
+            "POST",
+            "/watches/qa/pulls/12/approve",
+            r#"{"revision":"r","base":"main"}"#,
+            "approve qa 12, r, Some(\"main\"), Some(\"k\")",
+        ),
     ] {
-        let request = acting(method, path).header("idempotency-key", " k ");
+        let (right, token) = if path.ends_with("/approve") {
+            ("approving", "Bearer approving")
+        } else {
+            ("acting", "Bearer acting")
+        };
+        let request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        let request = request.header("authorization", token).header("idempotency-key", " k ");
         let told = error(&routes, request, body).await;
-        let by = if method == "POST" { " by Some(\"acting\")" } else { "" };
+        let by = if method == "POST" { format!(" by Some({right:?})") } else { String::new() };
         assert_eq!(told, (409, format!("{asked}{by}")), "{method} {path} {body}");
     }
     // What the page alone asks.
@@ -171,7 +195,9 @@ async fn each_route_asks_its_own_question_with_all_that_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn who_shows_no_token_learns_nothing_and_who_may_read_starts_nothing() {
     let routes = routes();
+    const APPROVE: &str = "/watches/qa/pulls/12/approve";
     let (none, reading, both) = ("no valid token was sent", "Bearer reading", "Bearer acting");
+    let approving = "Bearer approving";
     for (method, token, path, status, told) in [
         ("GET", "", "/status", 401, none),
         ("GET", "", "/nothing", 401, none),
@@ -184,6 +210,11 @@ async fn who_shows_no_token_learns_nothing_and_who_may_read_starts_nothing() {
         ("GET", both, "/status", 409, "status of None"),
         ("POST", reading, "/trigger", 403, "this token is read-only"),
         ("POST", both, "/trigger", 409, "trigger None, None, None by Some(\"acting\")"),
+        ("POST", reading, APPROVE, 403, "this token is read-only"),
+        ("POST", both, APPROVE, 403, "the token acting may not approve heads of forks"),
+        ("POST", approving, APPROVE, 400, "the body: missing field `revision`"),
+        ("POST", approving, "/trigger", 409, "trigger None, None, None by Some(\"approving\")"),
+        ("GET", approving, APPROVE, 405, "GET is not allowed here"),
         ("GET", reading, "/nothing", 404, "there is no such route under /api/v1"),
         ("POST", reading, "/nothing", 403, "this token is read-only"),
         ("DELETE", both, "/status", 405, "DELETE is not allowed here"),

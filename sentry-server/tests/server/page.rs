@@ -3,8 +3,12 @@
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Response};
 use sentry_api::{Answers, ApiError, ErrorKind, Local, WatchFacts};
+use sentry_core::approval::Approval;
+use sentry_core::cursor::{Cursors, Mark};
 use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
-use sentry_core::store::Write;
+use sentry_core::pull::PullRequest;
+use sentry_core::store::{ActKind, AuditQuery, Write};
+use sentry_core::testing::sample;
 use sentry_server::api::{Holder, Keys, Proof, Right};
 use sentry_server::page::{self, Repository, Setup, WatchPlace, Web};
 use sentry_server::{EventStream, Guesses};
@@ -19,7 +23,8 @@ pub(crate) struct Two;
 #[async_trait]
 impl Keys for Two {
     async fn holder_of(&self, is_it: Proof<'_>) -> Result<Option<Holder>, ApiError> {
-        let known = [("reading", Right::Read), ("acting", Right::Trigger)];
+        let known =
+            [("reading", Right::Read), ("acting", Right::Trigger), ("approving", Right::Approve)];
         let found = known.into_iter().find(|(token, _)| is_it(token));
         Ok(found.map(|(name, right)| Holder { name: name.to_owned(), right }))
     }
@@ -624,4 +629,77 @@ async fn without_any_token_the_page_says_how_to_have_one() {
     let style = page.split("href=\"/assets/").nth(1).and_then(|rest| rest.split('"').next());
     let style = Request::get(format!("/assets/{}", style.unwrap()));
     assert_eq!(send(&routes, style, "").await.status(), StatusCode::OK);
+}
+
+/// A fork's head that waits is kept, with a title that is no good HTML.
+async fn with_a_stranger() -> World {
+    let world = World::new();
+    let title = "<b>Run me</b>".to_owned();
+    let pull = PullRequest { is_fork: true, title, ..sample::pull(12) };
+    let head = Mark { sha: pull.head.clone(), at: sample::time(1) };
+    let state = Cursors::first_seen(sample::watch("qa"), pull.number.clone().into(), head);
+    let (pull, approval) = (Some(Box::new(pull)), Some(Box::new(Approval::Needed)));
+    let write = Write::Cursors(Cursors { pull, approval, ..state });
+    let claim = world.store.state().journal.claim("test").await.unwrap();
+    claim.commit(&[write]).await.unwrap();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_approve_has_a_button_for_what_was_looked_at_and_nobody_else_gets_by_with_it() {
+    let world = with_a_stranger().await;
+    let routes = routes(&world);
+    let page_of = async |token: &str| {
+        let session = cookie(&routes, token).await;
+        let request = Request::get("/watches/qa").header("cookie", &session);
+        (session.clone(), text(send(&routes, request, "").await).await)
+    };
+    let value = |page: &str, name: &str| {
+        let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_default();
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let press = async |session: &str, body: String| {
+        let request = post("/watches/qa/approve").header("origin", "http://sentry.example");
+        send(&routes, request.header("cookie", session), &body).await
+    };
+    let sha = sample::sha(1);
+    let asks = |form: &str| format!("form={form}&number=12&revision={sha}&base=main&key=k1");
+    for token in ["reading", "acting"] {
+        let (session, page) = page_of(token).await;
+        assert!(page.contains("Wait for approval") && page.contains(&sha.as_str()[..8]), "{page}");
+        assert!(page.contains("&#60;b&#62;Run me") && !page.contains("<b>Run me"), "{page}");
+        assert!(!page.contains("/watches/qa/approve"), "{token}: {page}");
+        let (_, form, _) = form(&routes, &session).await;
+        let answer = press(&session, asks(&form)).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{token}");
+    }
+    let (session, page) = page_of("approving").await;
+    let button = page.split("action=\"/watches/qa/approve\"").nth(1).unwrap();
+    let [form, number, revision, base, key] =
+        ["form", "number", "revision", "base", "key"].map(|name| value(button, name));
+    assert_eq!((&*number, &*revision, &*base), ("12", sha.as_str(), "main"));
+    for wrong in ["", "another-session"] {
+        assert_eq!(press(&session, asks(wrong)).await.status(), StatusCode::FORBIDDEN);
+    }
+    let dev = format!("form={form}&number=12&revision={sha}&base=dev&key=k2");
+    assert_eq!(press(&session, dev).await.status(), StatusCode::CONFLICT);
+    assert!(world.store.state().inbox.requests().await.unwrap().triggers.is_empty());
+    let body = format!("form={form}&number={number}&revision={revision}&base={base}&key={key}");
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let answer = press(&session, body.clone()).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        asked.push(header(answer.headers(), LOCATION).to_owned());
+    }
+    assert_eq!(asked[0], asked[1], "a second press asks for more");
+    let kept = world.store.state().inbox.requests().await.unwrap().triggers;
+    let base = sample::parse("main");
+    let kind = TriggerKind::Approve { number: 12.into(), sha, base };
+    assert_eq!(
+        kept.iter().map(|it| (&it.kind, it.by.as_deref())).collect::<Vec<_>>(),
+        [(&kind, Some("approving"))]
+    );
+    let acts = world.store.state().archive.acts(&AuditQuery::default()).await.unwrap();
+    let said: Vec<_> = acts.iter().map(|it| (it.act.kind, it.act.by.as_deref())).collect();
+    assert_eq!(said, [(ActKind::Approve, Some("approving"))]);
 }

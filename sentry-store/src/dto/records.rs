@@ -1,6 +1,7 @@
 //! The stored form of each record, field by field. A field that the engine's record gains does not compile here
 //! until it was decided how it is stored.
 
+mod approval;
 pub(super) mod brief;
 mod reason;
 mod trigger;
@@ -17,6 +18,7 @@ use sentry_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::approval::Approval;
 use self::reason::Reason;
 use self::trigger::{TriggerKind, TriggerState};
 use super::values::{Event, Reference, Stamp, Text, Word};
@@ -170,6 +172,8 @@ mirrors! {
         gone: Option<Stamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pull: Option<Box<Pull>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<Box<Approval>>,
     }
     Pull of pull::PullRequest {
         number: Text<PullNumber>,
@@ -255,7 +259,7 @@ mirrors! {
         state: Word<forge::StatusState>,
         description: String,
         link: Option<String>,
-        delivery: Text<DeliveryId>,
+        delivery: Option<Text<DeliveryId>>,
         #[serde(default)]
         subjects: Vec<Reference>,
     }

@@ -109,7 +109,7 @@ fn status(sha: &str, state: StatusState, delivery: char) -> CommitStatus {
         state,
         description: "what is said".into(),
         link: Some("https://sentry.example.com/1".into()),
-        delivery: format!("01j000000000000000000000{delivery}a").parse().unwrap(),
+        delivery: Some(format!("01j000000000000000000000{delivery}a").parse().unwrap()),
         subjects: vec![sample::subject("main")],
     }
 }

@@ -96,6 +96,11 @@ impl Machine {
             Start::Trigger(id) => {
                 let mut triggers = self.ledger.inbox.triggers.iter();
                 let Some(trigger) = triggers.find(|t| t.id == id).cloned() else { return };
+                if let TriggerKind::Deliver { subject, sha, .. } = &trigger.kind
+                    && let Some(why) = self.held_back(&trigger.watch, subject, sha.as_ref())
+                {
+                    return self.reject(&trigger, why);
+                }
                 let Some(delivery) = self.triggered(&trigger) else { return };
                 let state = TriggerState::Taken(delivery.id.clone());
                 writes.push(Write::Trigger(Trigger { state, ..trigger.clone() }));
@@ -123,7 +128,7 @@ impl Machine {
         self.launch(delivery, key);
     }
 
-    fn waiting(&self, delivery: &Delivery) -> HeadRecord {
+    pub(super) fn waiting(&self, delivery: &Delivery) -> HeadRecord {
         HeadRecord {
             watch: delivery.watch.clone(),
             revision: delivery.revision.clone(),

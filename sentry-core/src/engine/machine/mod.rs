@@ -4,6 +4,7 @@
 //! The state here is always as if every effect had been kept. The owner sees to that: until the store took the writes
 //! nothing of them is told or called, and no further input is handed in.
 
+mod approvals;
 mod deliveries;
 mod follow;
 mod looks;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(in crate::engine) use self::approvals::Undelivered;
 use self::follow::Following;
 use self::notices::Notifying;
 use self::reports::Reporting;

@@ -144,7 +144,8 @@ impl Machine {
     }
 
     fn take_in(&mut self, absorbed: Absorbed) {
-        let Absorbed { mut writes, mut events, closed } = absorbed;
+        let Absorbed { mut writes, mut events, closed, undelivered } = absorbed;
+        self.reporting.undelivered.extend(undelivered);
         for (key, by) in closed {
             let running = &self.attempts.running;
             let waiting = self.ledger.open_change(&key).filter(|_| !running.contains_key(&key));

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tokio::time::Instant;
 
-use super::{Call, Machine};
+use super::{Call, Machine, Undelivered};
+use crate::cursor::Cursors;
 use crate::delivery::Delivery;
 use crate::engine::ledger::{ReportKey, report_key};
-use crate::engine::standing::statuses;
+use crate::engine::standing::{statuses, undelivered};
 use crate::engine::waits::Waits;
 use crate::event::EventKind;
 use crate::forge::{CommitStatus, ForgeError, ForgeErrorKind};
 use crate::names::WatchName;
 use crate::store::{Report, Write};
+use crate::watch::ReportMode;
 
 /// Statuses that are being shown at a time.
 const IN_FLIGHT: usize = 4;
@@ -28,6 +30,8 @@ pub(super) struct Reporting {
     ready: BTreeSet<ReportKey>,
     /// Those that were to be shown once more while they were being shown: what that came to does not count.
     again: HashSet<ReportKey>,
+    /// Heads without a delivery whose commit is to show something.
+    pub(super) undelivered: Vec<Undelivered>,
     /// Watches of which it was told that their statuses can't be shown.
     denied: HashSet<WatchName>,
 }
@@ -62,6 +66,35 @@ impl Machine {
             self.report(name, status, shown)
         });
         let writes: Vec<Write> = reports.map(Write::Report).collect();
+        self.apply(&writes);
+        writes
+    }
+
+    /// Heads without a delivery whose commit is to show something, each once.
+    pub(in crate::engine) fn take_undelivered(&mut self) -> Vec<Undelivered> {
+        let all = std::mem::take(&mut self.reporting.undelivered);
+        let is_shown = |head: &Undelivered| {
+            let watch = self.known.reported(&head.watch);
+            watch.is_some_and(|w| w.reporting.mode != ReportMode::Off && !self.known.is_dry(w))
+        };
+        all.into_iter().filter(is_shown).collect()
+    }
+
+    /// What such a head shows. `is_alone` is true if nothing else was delivered at its commit: only then, and if nothing else
+    /// of the watch has its head there, it may speak for the watch. A stranger chooses the commit.
+    pub(in crate::engine) fn add_undelivered(
+        &mut self,
+        head: &Undelivered,
+        is_alone: bool,
+    ) -> Vec<Write> {
+        let Some(watch) = self.known.reported(&head.watch) else { return Vec::new() };
+        let is_other = |state: &Cursors| {
+            state.observed.sha == head.revision.sha && state.subject != head.revision.subject
+        };
+        let mut all = self.ledger.cursors.get(&head.watch).into_iter().flat_map(|all| all.values());
+        let status = undelivered(watch, head, is_alone && !all.any(|state| is_other(state)));
+        let writes: Vec<Write> =
+            self.report(&head.watch, status, None).into_iter().map(Write::Report).collect();
         self.apply(&writes);
         writes
     }

@@ -55,6 +55,7 @@ impl Machine {
         machine.take_up_index();
         machine.take_up_waits();
         machine.take_up_heads();
+        machine.take_up_approvals();
         machine.tell(EventKind::Started { watches: machine.known.watches.len() });
         machine.count_cut_off();
         let effects = std::mem::take(&mut machine.effects);

@@ -10,6 +10,7 @@ use crate::engine::ledger::key_of;
 use crate::event::EventKind;
 use crate::ids::DeliveryId;
 use crate::store::Write;
+use crate::subject::Subject;
 
 impl Machine {
     /// Looks at every pending trigger: asks its repository anew, or answers those that need no delivery of a head.
@@ -24,6 +25,7 @@ impl Machine {
             }
             match &trigger.kind {
                 TriggerKind::Deliver { .. } => self.take_deliver(&trigger),
+                TriggerKind::Approve { .. } => self.take_approve(&trigger),
                 TriggerKind::Retry(id) => {
                     let id = id.clone();
                     self.call(Call::Recall(Recall::Retry(trigger, id)));
@@ -68,7 +70,9 @@ impl Machine {
         }
         let state = self.ledger.cursors(&(watch.name.clone(), subject.clone()));
         let known = state.is_some_and(|s| s.gone.is_none());
-        if asked && !known && sha.is_none() {
+        // A commit alone tells of no pull request whether it is a stranger's.
+        let is_unheard = matches!(subject, Subject::PullRequest(_)) && state.is_none();
+        if asked && !known && (sha.is_none() || is_unheard) {
             let (repo, kind, called) = (&watch.source.repo, subject.kind(), subject.name());
             let text = match self.ledger.watches.get(&watch.name) {
                 Some(known) if known.unreachable.is_none() => {
@@ -150,6 +154,9 @@ impl Machine {
             let text = format!("delivery {id} was cancelled; for new runs of it, use {how}");
             return self.reject(trigger, text);
         }
+        if let Some(why) = self.held_back_again(&delivery) {
+            return self.reject(trigger, why);
+        }
         if matches!(delivery.state, DeliveryState::Succeeded | DeliveryState::Superseded) {
             let text = format!(
                 "delivery {id} has {}; to run it again, use rerun",
@@ -201,6 +208,9 @@ impl Machine {
 
     fn take_rerun(&mut self, trigger: &Trigger, earlier: Delivery) {
         let id = &earlier.id;
+        if let Some(why) = self.held_back_again(&earlier) {
+            return self.reject(trigger, why);
+        }
         if earlier.intent.is_none() {
             let is_cancelled = earlier.state == DeliveryState::Cancelled;
             let how = if is_cancelled { "trigger" } else { "retry or trigger" };

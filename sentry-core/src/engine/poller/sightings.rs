@@ -9,8 +9,9 @@ use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Passed};
 use crate::delivery::{HeadRecord, Reason};
 use crate::engine::ledger::Ledger;
+use crate::engine::machine::Undelivered;
 use crate::event::EventKind;
-use crate::forge::PullChanges;
+use crate::forge::{PullChanges, StatusState};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::store::{WatchState, Write};
@@ -36,7 +37,9 @@ impl<'a> Sight<'a> {
         let before = ledger.cursors.get(&watch.name).unwrap_or(&NOTHING);
         let selects_pulls = watch.source.subjects.pulls.is_some();
         let all = before.values().filter(|cursors| selects_pulls && cursors.gone.is_none());
-        let head = |cursors: &'a Cursors| Some((&cursors.pull.as_ref()?.source_branch, cursors));
+        // A branch of a fork may be called as one of A.
+        let own = |cursors: &'a Cursors| cursors.pull.as_ref().filter(|pull| !pull.is_fork);
+        let head = |cursors: &'a Cursors| Some((&own(cursors)?.source_branch, cursors));
         let pulled = all.filter_map(|cursors| head(cursors)).map(|(b, c)| (b, &c.observed.sha));
         let pulled = pulled.collect();
         Self { watch, known, before, ledger, stamp, pulled }
@@ -104,6 +107,12 @@ impl<'a> Sight<'a> {
                 self.moved(&state, revision, absorbed);
             }
             Finding::Gone { unsettled } => {
+                if let Some(old) = unsettled.clone().filter(|_| state.is_unapproved()) {
+                    let old = Revision { sha: old, ..revision.clone() };
+                    let text =
+                        "was closed, or is not selected any more, before anybody approved it";
+                    absorbed.undelivered.push(self.undelivered(old, StatusState::Neutral, text));
+                }
                 absorbed.events.push(EventKind::Gone { watch: name, subject: revision.subject });
                 absorbed.closed.extend(unsettled.map(|_| (key, None)));
             }
@@ -128,6 +137,10 @@ impl<'a> Sight<'a> {
         let Some(old) = unsettled else { return };
         let reason = Reason::SupersededBy(by.sha.clone());
         let old = Revision { subject: by.subject.clone(), sha: old };
+        if self.before.get(&by.subject).is_some_and(|before| before.is_unapproved()) {
+            let text = "a newer commit took its place before anybody approved it";
+            absorbed.undelivered.push(self.undelivered(old.clone(), StatusState::Neutral, text));
+        }
         absorbed.events.push(self.not_started(&old, reason.clone(), None));
         absorbed.writes.push(self.record(old, reason, None));
         let key = (self.watch.name.clone(), by.subject.clone());
@@ -141,6 +154,17 @@ impl<'a> Sight<'a> {
         if !state.is_change() {
             return;
         }
+        if state.is_unapproved() {
+            absorbed.undelivered.push(self.undelivered(
+                revision.clone(),
+                StatusState::Pending,
+                "waits for approval",
+            ));
+            let reason = Reason::WaitsForApproval;
+            absorbed.events.push(self.not_started(&revision, reason.clone(), None));
+            absorbed.writes.push(self.record(revision, reason, None));
+            return;
+        }
         let suspended = self.ledger.suspension(&self.watch.name, self.stamp);
         let detail = suspended.and_then(|s| s.reason.clone());
         let reason = if suspended.is_some() { Reason::Suspended } else { Reason::Waiting };
@@ -148,6 +172,15 @@ impl<'a> Sight<'a> {
             absorbed.events.push(self.not_started(&revision, reason.clone(), detail.clone()));
         }
         absorbed.writes.push(self.record(revision, reason, detail));
+    }
+
+    fn undelivered(
+        &self,
+        revision: Revision,
+        state: StatusState,
+        text: &'static str,
+    ) -> Undelivered {
+        Undelivered { watch: self.watch.name.clone(), revision, state, text }
     }
 
     fn record(&self, revision: Revision, reason: Reason, detail: Option<String>) -> Write {

@@ -37,7 +37,11 @@ fn users(secret: &GitAuth) -> Vec<&str> {
 }
 
 fn credential() -> CloneCredential {
-    CloneCredential { username: "x-access-token".into(), token: Secret::new(TOKEN) }
+    CloneCredential {
+        username: "x-access-token".into(),
+        token: Secret::new(TOKEN),
+        is_read_only: false,
+    }
 }
 
 #[test]
@@ -156,4 +160,24 @@ fn without_a_token_the_runs_that_use_it_are_refused_and_the_others_are_not() {
     assert!(reason.contains("the forge github has no token"), "{reason}");
     assert!(reason.contains("or set `git_auth_secret` to the name of a Secret"), "{reason}");
     assert_eq!(set.objects.len(), 1);
+}
+
+#[test]
+fn a_fork_is_lent_nothing_that_can_do_more_than_read_for_a_while() {
+    let mut scene = scene();
+    scene.pull = Some(crate::pull::PullRequest { is_fork: true, ..sample::pull(12) });
+    for (is_read_only, is_fork, lent) in
+        [(false, true, false), (true, true, true), (false, false, true), (true, false, true)]
+    {
+        scene.pull.as_mut().unwrap().is_fork = is_fork;
+        let mut set = scene.prepare(&user("a"));
+        let secrets = wanted(&scene, &set);
+        assert_eq!(secrets.len(), 1, "the run uses one");
+        let credential = CloneCredential { is_read_only, ..credential() };
+        let secrets = set.lend(secrets, &scene.context(), Some(&credential));
+        assert_eq!(!secrets.is_empty(), lent, "{is_read_only} {is_fork}");
+        let decision = &set.decisions[0];
+        assert_eq!(decision.decision == Decision::Run, lent, "{}", decision.reason);
+        assert!(lent || decision.reason.contains("a head of a fork"), "{}", decision.reason);
+    }
 }

@@ -129,6 +129,7 @@ pub async fn every_reason_of_a_head_reads_back(at: Handles) {
         Reason::RunsLeftOut,
         Reason::SkippedByMarker,
         Reason::InPullRequest,
+        Reason::WaitsForApproval,
         Reason::Suspended,
         Reason::Parked,
         Reason::Cancelled,

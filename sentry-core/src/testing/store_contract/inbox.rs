@@ -40,6 +40,11 @@ pub async fn a_trigger_reads_back_whatever_it_asks_for(at: Handles) {
             sha: Some(sample::sha(3)),
             selection: Selection::default(),
         },
+        TriggerKind::Approve {
+            number: 12.into(),
+            sha: sample::sha(3),
+            base: sample::parse("release/1"),
+        },
         TriggerKind::Retry(sample::id(7)),
         TriggerKind::Cancel(sample::id(7)),
         TriggerKind::Rerun { delivery: sample::id(7), failed_only: true },

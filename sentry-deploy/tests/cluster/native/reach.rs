@@ -230,7 +230,7 @@ async fn files_of_certificates_that_are_renewed_are_read_again() {
         ground.write("client.key", &client.key);
     };
     let trust =
-        |of: &Tls| drop(std::fs::copy(of.ca_pem(), ground.home.path().join("ca.pem")).unwrap());
+        |of: &Tls| std::fs::copy(of.ca_pem(), ground.home.path().join("ca.pem")).map(drop).unwrap();
     let cluster = json!({"server": ground.url(), "certificate-authority": "ca.pem"});
     let user = json!({"client-certificate": "client.crt", "client-key": "client.key"});
     renew(&other);

@@ -34,6 +34,7 @@ fn standing(branch: &BranchStatus) -> (Tone, &'static str) {
         (Known(BranchState::Delivering), _) if to_come => (Tone::Busy, "state-running"),
         (Known(BranchState::Delivering), _) => (Tone::Busy, "state-delivering"),
         (Known(BranchState::Pending), _) => (Tone::Wait, "state-waiting"),
+        (Known(BranchState::WaitsForApproval), _) => (Tone::Wait, "state-waits-for-approval"),
         (Known(BranchState::Retrying), _) => (Tone::Wait, "state-retrying"),
         (Known(BranchState::Parked), _) => (Tone::Bad, "state-parked"),
         (Known(BranchState::Cancelled), _) => (Tone::Quiet, "state-cancelled"),
@@ -53,6 +54,7 @@ pub(super) fn since(branch: &BranchStatus) -> Timestamp {
         Known(
             BranchState::Baseline
             | BranchState::Pending
+            | BranchState::WaitsForApproval
             | BranchState::NothingRan
             | BranchState::Cancelled
             | BranchState::Gone,
@@ -74,6 +76,7 @@ pub(super) fn next(
         (Known(BranchState::Pending), _) if watch.suspended => "next-resumed",
         (Known(BranchState::Pending | BranchState::Retrying), _) if !agent => "next-agent",
         (Known(BranchState::Pending), _) => "next-turn",
+        (Known(BranchState::WaitsForApproval), _) => "next-approve",
         (Known(BranchState::Retrying), _) => "next-attempt",
         (Known(BranchState::Delivering), _) if to_come => "next-rest",
         (Known(BranchState::Delivering), _) => "next-start",

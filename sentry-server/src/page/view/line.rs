@@ -50,7 +50,10 @@ impl BranchLine {
             Some(id) => format!("/deliveries/{id}"),
             None => format!("/watches/{}", watch.name),
         };
-        let key = (reader.may_act && status.state != BranchState::Gone)
+        let can_be_delivered = ![BranchState::Gone, BranchState::WaitsForApproval]
+            .iter()
+            .any(|it| status.state == *it);
+        let key = (reader.may_act && can_be_delivered)
             .then(|| reader.key(&format!("{}/{}", watch.name, status.branch)));
         Self {
             words,

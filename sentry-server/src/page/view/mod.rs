@@ -161,6 +161,8 @@ pub(crate) struct Reader {
     pub(crate) now: Timestamp,
     pub(crate) form_token: String,
     pub(crate) may_act: bool,
+    /// Whether that may be to let strangers' code run.
+    pub(crate) may_approve: bool,
     /// Different for each page that is made.
     pub(crate) nonce: String,
 }
@@ -174,8 +176,9 @@ impl Reader {
         now: Timestamp,
         nonce: String,
     ) -> Result<Self, ApiError> {
-        let (form_token, may_act) = (visitor.form_token()?, visitor.holder.right >= Right::Trigger);
-        Ok(Self { words, now, form_token, may_act, nonce })
+        let (form_token, right) = (visitor.form_token()?, visitor.holder.right);
+        let (may_act, may_approve) = (right >= Right::Trigger, right >= Right::Approve);
+        Ok(Self { words, now, form_token, may_act, may_approve, nonce })
     }
 
     /// A button; `None` for who may only read.

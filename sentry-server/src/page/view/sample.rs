@@ -17,7 +17,14 @@ pub(crate) fn now() -> Timestamp {
 /// For somebody who may act.
 pub(crate) fn reader() -> Reader {
     let (form_token, nonce) = ("f".to_owned(), "n".to_owned());
-    Reader { words: Words::default(), now: now(), form_token, may_act: true, nonce }
+    Reader {
+        words: Words::default(),
+        now: now(),
+        form_token,
+        may_act: true,
+        may_approve: true,
+        nonce,
+    }
 }
 
 pub(crate) fn place() -> WatchPlace {

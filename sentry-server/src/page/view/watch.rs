@@ -1,14 +1,18 @@
 //! A watch's own page: its branches, how its last 30 days went, its history, and what can be done with it.
 
 use askama::Template;
-use sentry_api::shape::{History, SuspensionStatus, WatchStatus};
+use sentry_api::shape::{BranchStatus, History, SuspensionStatus, WatchStatus};
+use sentry_api::text::short;
+use sentry_api::words::BranchState;
 
 use super::chart::Chart;
 use super::delivery::Row;
 use super::filter::place;
 use super::history::HistoryFilter;
 use super::line::BranchLine;
-use super::{Frame, Moment, Part as _, Prose, Reader, State, Timed, Tone, Words, branch};
+use super::{
+    Act, Commit, Frame, Moment, Part as _, Prose, Reader, State, Timed, Tone, Words, branch,
+};
 use crate::page::link::WatchPlace;
 
 /// So many branches are listed; a link leads to all of them.
@@ -29,6 +33,8 @@ pub(crate) struct WatchPage {
     more: Option<String>,
     /// What to say where no branch was seen yet.
     empty: String,
+    /// The heads of forks that wait for somebody.
+    strangers: Vec<Stranger>,
     chart: Option<Chart>,
     filter: HistoryFilter,
     /// What may be chosen for a state: value and word.
@@ -86,6 +92,7 @@ impl WatchPage {
                 Some(patterns) => words.put("branch-none-of", "text", patterns),
                 None => words.say("branch-none"),
             },
+            strangers: strangers(reader, facts),
             chart: status.pace.as_ref().and_then(|pace| Chart::new(reader, pace)),
             states: HistoryFilter::states(words),
             rows: facts.history.deliveries.iter().map(row).collect(),
@@ -116,6 +123,39 @@ fn lines(reader: &Reader, facts: Facts<'_>) -> Vec<BranchLine> {
     let source = facts.place.map(|place| &place.source);
     let line = |one| BranchLine::new(reader, status, one, source, facts.agent);
     branches.into_iter().take(LISTED).map(line).collect()
+}
+
+/// The head of a fork that nobody approved, with a button for who may.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    number: String,
+    text: String,
+    head: Commit,
+    act: Option<Act>,
+}
+
+fn strangers(reader: &Reader, facts: Facts<'_>) -> Vec<Stranger> {
+    let status = facts.status;
+    let waits = |branch: &&BranchStatus| branch.state == BranchState::WaitsForApproval;
+    let stranger = |branch: &BranchStatus| {
+        let pull = branch.pull_request.as_ref()?;
+        let (number, sha) = (branch.subject.name.clone(), branch.observed.sha.clone());
+        let names = [("text", &pull.title), ("by", &pull.author), ("branch", &pull.base)];
+        let names = names.map(|(name, text)| (name, text.as_str().into()));
+        let about = [("name", number.as_str().into()), ("commit", short(&sha).into())];
+        let [label, about] =
+            [reader.words.say("act-approve"), reader.words.with("act-approve-about", about)];
+        let fields = vec![
+            ("number", number.clone()),
+            ("revision", sha.clone()),
+            ("base", pull.base.clone()),
+        ];
+        let action = format!("/watches/{}/approve", status.name);
+        let act = reader.act(label, about, action, fields).filter(|_| reader.may_approve);
+        let head = Commit::new(&sha, facts.place.map(|place| &place.source));
+        Some(Stranger { number, text: reader.words.with("stranger", names), head, act })
+    };
+    status.branches.iter().filter(waits).filter_map(stranger).take(LISTED).collect()
 }
 
 /// From A to the cluster.

@@ -2,7 +2,8 @@
 
 use sentry_core::delivery;
 use sentry_core::ids::DeliveryId;
-use sentry_core::repo::CommitSha;
+use sentry_core::pull::PullNumber;
+use sentry_core::repo::{BranchName, CommitSha};
 use serde::{Deserialize, Serialize};
 
 use crate::dto::Mirror;
@@ -34,6 +35,11 @@ pub(super) enum TriggerKind {
         #[serde(default)]
         selection: Selection,
     },
+    Approve {
+        number: Text<PullNumber>,
+        sha: Text<CommitSha>,
+        base: Text<BranchName>,
+    },
     Retry(Text<DeliveryId>),
     Cancel(Text<DeliveryId>),
     Look(Text<CommitSha>),
@@ -52,6 +58,11 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
                 sha: Mirror::of(sha),
                 selection: Mirror::of(selection),
             },
+            K::Approve { number, sha, base } => Self::Approve {
+                number: Mirror::of(number),
+                sha: Mirror::of(sha),
+                base: Mirror::of(base),
+            },
             K::Retry(delivery) => Self::Retry(Mirror::of(delivery)),
             K::Cancel(delivery) => Self::Cancel(Mirror::of(delivery)),
             K::Look(sha) => Self::Look(Mirror::of(sha)),
@@ -66,6 +77,9 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
         match self {
             Self::Deliver { subject, sha, selection } => {
                 K::Deliver { subject: subject.back(), sha: sha.back(), selection: selection.back() }
+            }
+            Self::Approve { number, sha, base } => {
+                K::Approve { number: number.back(), sha: sha.back(), base: base.back() }
             }
             Self::Retry(delivery) => K::Retry(delivery.back()),
             Self::Cancel(delivery) => K::Cancel(delivery.back()),
