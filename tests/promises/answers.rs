@@ -5,7 +5,6 @@
 //! `NewGenericServerResponse`, and of the API server's admission (`ToStatusErr`, `NewForbidden`).
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_tests::processes::script;
 use serde_json::json;
 
 /// A column of the table.
@@ -501,13 +501,12 @@ pub(crate) async fn errors(kubectl: &Kubectl) -> [DeployError; 3] {
 pub(crate) fn kubectl_that_says(text: &str, dir: &Path) -> Kubectl {
     let (said, program) = (dir.join("said"), dir.join("kubectl"));
     std::fs::write(&said, text).unwrap();
-    let script = format!(
+    let text = format!(
         "#!/bin/sh\ncase \"$*\" in\n*'version --client'*) echo '{{\"clientVersion\":{{\"minor\":\"32\"}}}}';;\n*) cat {} >&2; exit \
          1;;\nesac\n",
         said.display()
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script(&program, &text);
     let settings = KubectlSettings {
         path: program,
         kubeconfig: Some(dir.join("kubeconfig")),

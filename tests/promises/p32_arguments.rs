@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fastrand::Rng;
 use sentry_tests::judge::argv;
 use sentry_tests::judge::given::{Given, Names};
+use sentry_tests::processes::script;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::sandbox::Sandbox;
 
@@ -110,9 +110,8 @@ fn stub(home: &Path, name: &str) {
     let log = home.join("calls").display().to_string();
     // A NUL ends each argument, so that no line break in one is taken for its end. All in one go: two programs may be
     // started at a time.
-    let script = format!("#!/bin/sh\nprintf '%s\\0' {name} \"$@\" '\n' >> '{log}'\nexit 1\n");
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\nprintf '%s\\0' {name} \"$@\" '\n' >> '{log}'\nexit 1\n");
+    script(&path, &text);
 }
 
 /// The calls that stubs wrote down.

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use sentry_tests::http::{HttpServer, reply};
 use sentry_tests::liar::{GitLiar, Lies};
+use sentry_tests::processes::script;
 use sentry_tests::promise::{cases, full, kept, leave};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::{FIXED, Fetch, PIPELINE, Road, TASK};
@@ -390,9 +391,8 @@ server took nothing but what the last column says, in the watch's namespace.
 #[test]
 fn the_judge_sees_an_opened_canary_and_a_foreign_program() {
     let judge = Judge::new();
-    let stub =
-        judge.road.sandbox.write("bin/kubectl", format!("#!/bin/sh\ncat {}\n", judge.ground.file));
-    std::fs::set_permissions(&stub, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let stub = judge.road.sandbox.work().join("kubectl");
+    script(&stub, &format!("#!/bin/sh\ncat {}\n", judge.ground.file));
     let mut judge = judge;
     let path = format!("{}:{}", stub.parent().unwrap().display(), std::env::var("PATH").unwrap());
     judge.road.sandbox.env("PATH", path);

@@ -1,8 +1,7 @@
 //! Agents beside each other and beside commands.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use sentry_apiserver::ApiServer;
+use sentry_tests::processes::script;
 use sentry_tests::road::{By, Road, TREE};
 use sentry_tests::sandbox::Agent;
 use sentry_tests::tls::Tls;
@@ -58,8 +57,8 @@ fn is_run_as_from_a_shell(by: By) {
     road.cluster = ApiServer::start_tls(tls.server());
     road.cluster.add_namespace("qa");
     road.cluster.end_new_runs();
-    let plugin = road.sandbox.write("plugin", PLUGIN);
-    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let plugin = road.sandbox.work().join("plugin");
+    script(&plugin, PLUGIN);
     let server = format!("https://localhost:{}", road.cluster.port());
     let kubeconfig = road.cluster.kubeconfig_for(road.sandbox.root(), &server, tls.ca_pem(), "t");
     let mut config: Value =

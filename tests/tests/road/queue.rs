@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sentry_apiserver::{ApiServer, Outcome};
+use sentry_tests::processes::script;
 use sentry_tests::sandbox::eventually;
 use serde_json::Value;
 
@@ -54,16 +55,14 @@ fn ground(size: &Size) -> Ground {
 
 /// Puts a program before kubectl that notes each call.
 fn count_kubectl(ground: &mut Ground) {
-    use std::os::unix::fs::PermissionsExt;
     let path = std::env::var("PATH").unwrap();
     let calls = ground.sandbox.work().join("calls");
-    let script = format!(
+    let text = format!(
         "#!/bin/sh\necho \"$1 $2 $3 $4 $5\" >> '{}'\nPATH='{path}' exec kubectl \"$@\"\n",
         calls.display()
     );
-    let program = ground.sandbox.write("bin/kubectl", script);
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let bin = program.parent().unwrap().display().to_string();
+    script(&ground.sandbox.work().join("kubectl"), &text);
+    let bin = ground.sandbox.work().display().to_string();
     ground.sandbox.env("PATH", format!("{bin}:{path}"));
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sentry_core::repo::RepoUrl;
+use sentry_tests::processes::script;
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::TREE;
 use sentry_tests::sandbox::Sandbox;
@@ -39,9 +40,8 @@ fn checks(sandbox: &Sandbox) -> Vec<Value> {
 fn recorder(dir: &Path) -> (PathBuf, PathBuf) {
     let (bin, log) = (dir.join("bin"), dir.join("asked"));
     fs::create_dir(&bin).unwrap();
-    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" end >> '{}'\nexit 255\n", log.display());
-    fs::write(bin.join("ssh"), script).unwrap();
-    fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" end >> '{}'\nexit 255\n", log.display());
+    script(&bin.join("ssh"), &text);
     (bin, log)
 }
 
