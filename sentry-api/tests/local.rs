@@ -229,7 +229,7 @@ async fn status_and_why_say_what_waits_for_an_approval_and_who_gave_it() {
         let why = local.why(sample::sha(1).as_str(), &WhyQuery::default()).await.unwrap();
         let answer = &why.answers[0];
         assert_eq!(answer.reason, ReasonKind::WaitsForApproval, "as it is recorded");
-        let command = format!("sentry approve app 12 --revision {}", sample::sha(1));
+        let command = format!("sentry approve app 12 --revision {} --base main`", sample::sha(1));
         assert!(answer.next_step.contains(&command), "{}", answer.next_step);
     }
 }

@@ -63,7 +63,7 @@ impl Known {
                     "its pull request's own runs count; to deliver the push as well: `{by_hand}`"
                 )
             }
-            Reason::WaitsForApproval => approving(record),
+            Reason::WaitsForApproval => self.approving(record),
             Reason::Cancelled => format!("nothing to do; to deliver it after all: `{by_hand}`"),
             Reason::Suspended => format!("`sentry resume {watch}`"),
             Reason::Parked => {
@@ -80,6 +80,15 @@ impl Known {
     }
 
     /// When the parked head of a record is looked at again by itself.
+    /// With the branch that it is to be merged into: it may be another one by the time of the command.
+    fn approving(&self, record: &HeadRecord) -> String {
+        let (watch, Revision { subject, sha }) = (&record.watch, &record.revision);
+        let pull = self.subject(record).and_then(|subject| subject.cursors.pull.as_ref());
+        let base = pull.map(|pull| format!(" --base {}", pull.target_branch)).unwrap_or_default();
+        let number = subject.name();
+        format!("look at it, then `sentry approve {watch} {number} --revision {sha}{base}`")
+    }
+
     fn looked_at(&self, record: &HeadRecord) -> Option<Timestamp> {
         let parked = self.subject(record)?.cursors.parked.as_ref()?;
         parked.again.filter(|_| record.delivery.as_ref() == Some(&parked.delivery))
@@ -119,11 +128,6 @@ impl Known {
             ),
         }
     }
-}
-
-fn approving(record: &HeadRecord) -> String {
-    let (watch, Revision { subject, sha }) = (&record.watch, &record.revision);
-    format!("look at it, then `sentry approve {watch} {} --revision {sha}`", subject.name())
 }
 
 fn goes_on(delivery: &Delivery) -> bool {

@@ -79,10 +79,12 @@ impl Machine {
         };
         let (label, head) = (state.subject.label(), &state.observed.sha);
         let (number, sha) = (state.subject.name(), sha.unwrap_or(head));
+        let base = state.pull.as_ref().map(|pull| format!(" --base {}", pull.target_branch));
+        let base = base.unwrap_or_default();
         Some(if sha == head {
             format!(
                 "{sha} is the head of {label} of watch {watch}, from a fork, and nobody has approved it: look \
-                 at it, then run `sentry approve {watch} {number} --revision {sha}`"
+                 at it, then run `sentry approve {watch} {number} --revision {sha}{base}`"
             )
         } else {
             format!(
