@@ -1,7 +1,5 @@
 //! 32: no ref, URL, path, namespace or name reaches a program as an option.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
-
 use std::ffi::OsString;
 use std::path::Path;
 
