@@ -212,7 +212,8 @@ async fn whoever_asks_a_running_engine_is_told_how_it_is() {
         assert_eq!(asked.answered, Some(asked.ended), "{watch}");
         assert!(asked.ended <= Duration::from_secs(64), "{watch}: {asked:?}");
     }
-    assert_eq!(now().late(&agent.loops[0]), Duration::ZERO);
+    // Timers wake at the next millisecond.
+    assert!(now().late(&agent.loops[0]) <= Duration::from_millis(1));
 
     // It lives, and is told so twice a second at most.
     let repo = world.watch.source.repo.path();

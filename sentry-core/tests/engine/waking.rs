@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// The seconds that a wait after a failure takes at most, whatever chance makes of it (`Backoff::default`), and the next look.
+const LONGEST: u64 = 301;
 
 /// Fetching takes two minutes.
 #[derive(Debug)]
@@ -108,8 +110,8 @@ async fn a_status_and_a_notice_that_were_not_taken_are_tried_again_in_time() {
         let last = world.forge.statuses().pop();
         last.is_some_and(|status| status.state == StatusState::Failure)
     };
-    world.until_so(60, is_shown).await;
-    world.until_so(60, async || receiver.told().len() == 1).await;
+    world.until_so(LONGEST, is_shown).await;
+    world.until_so(LONGEST, async || receiver.told().len() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +127,7 @@ async fn a_cluster_that_can_not_be_followed_is_followed_again_and_run_timeout_en
     world.deployer.down(false);
     world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
     let has_ended = async |state| world.deliveries().await[0].state == state;
-    world.until_so(40, async || has_ended(DeliveryState::Succeeded).await).await;
+    world.until_so(LONGEST, async || has_ended(DeliveryState::Succeeded).await).await;
     world.push_and_hint(&engine);
     seconds(10).await;
     let after = world.until_so(600, async || has_ended(DeliveryState::Failed).await).await;
